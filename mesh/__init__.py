@@ -1,0 +1,1 @@
+"""What compiles and runs the mesh: contract compiler, OpenAPI, Envoy rendering, local stack and command line."""

@@ -1,0 +1,1 @@
+"""The contract compiler: Protobuf contracts and their policies in, everything that follows from them out."""
