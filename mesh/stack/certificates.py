@@ -21,7 +21,7 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -160,7 +160,9 @@ class Certificates:
             if authority.serial == serial:
                 return authority
         if not authorities:
-            raise StackError(f"There is no certificate authority in {self._authority_folder}. Run `hazina up` once.")
+            raise StackError(
+                f"There is no certificate authority in {self._authority_folder}. Run `hazina up` once."
+            )
         return authorities[-1]
 
     def _add_authority(self, now: datetime) -> None:
@@ -182,7 +184,10 @@ class Certificates:
         )
         authority = Authority(certificate, key)
         # Names sort by age: the number of authorities ever made here, then the serial.
-        number = 1 + max((int(path.name.split("-")[0]) for path in self._authority_folder.glob("*.pem")), default=0)
+        number = 1 + max(
+            (int(path.name.split("-")[0]) for path in self._authority_folder.glob("*.pem")),
+            default=0,
+        )
         stem = self._authority_folder / f"{number:06d}-{authority.serial}"
         write_atomically(stem.with_suffix(".key"), _key_pem(key), mode=0o600)
         write_atomically(stem.with_suffix(".pem"), _pem(certificate))
@@ -195,9 +200,10 @@ class Certificates:
         certificate = self.certificate(identity)
         if certificate is None:
             return True
-        half = certificate.not_valid_before_utc + (
-            certificate.not_valid_after_utc - certificate.not_valid_before_utc
-        ) / 2
+        half = (
+            certificate.not_valid_before_utc
+            + (certificate.not_valid_after_utc - certificate.not_valid_before_utc) / 2
+        )
         if now >= half:
             return True
         if certificate.issuer != self._issuer().certificate.subject:
@@ -224,7 +230,9 @@ class Certificates:
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(sign_certificates=False), critical=True)
             .add_extension(
-                x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]),
+                x509.ExtendedKeyUsage(
+                    [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+                ),
                 critical=False,
             )
             .add_extension(
@@ -239,7 +247,8 @@ class Certificates:
                 critical=False,
             )
             .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key()), critical=False
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key()),
+                critical=False,
             )
             .sign(issuer.key, hashes.SHA256())
         )
@@ -267,7 +276,9 @@ class Certificates:
         for identity in self.identities:
             directory = self.directory(identity)
             self._publish(
-                identity, (directory / "certificate.pem").read_text(), (directory / "key.pem").read_text()
+                identity,
+                (directory / "certificate.pem").read_text(),
+                (directory / "key.pem").read_text(),
             )
         self._write_sds()
 
@@ -281,7 +292,9 @@ class Certificates:
                 secret = {
                     "name": identity,
                     "tls_certificate": {
-                        "certificate_chain": {"inline_string": (directory / "certificate.pem").read_text()},
+                        "certificate_chain": {
+                            "inline_string": (directory / "certificate.pem").read_text()
+                        },
                         "private_key": {"inline_string": (directory / "key.pem").read_text()},
                     },
                 }
@@ -289,7 +302,7 @@ class Certificates:
         trusted = {"trusted_ca": {"inline_string": self.authorities_pem()}}
         self._write_secret("authorities", {"name": "authorities", "validation_context": trusted})
 
-    def _write_secret(self, name: str, secret: dict[str, object]) -> None:
+    def _write_secret(self, name: str, secret: Mapping[str, object]) -> None:
         resource = {
             "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
             **secret,

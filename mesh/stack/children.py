@@ -57,7 +57,7 @@ def start(
         user=user.pw_uid if user else None,
         group=user.pw_gid if user else None,
         extra_groups=[] if user else None,
-        preexec_fn=die_with_parent(death_signal, os.getpid()),
+        preexec_fn=die_with_parent(death_signal, os.getpid()),  # noqa: PLW1509 - takes no lock, imports nothing
     )
 
 

@@ -32,12 +32,22 @@ def role_url(admin_url: str, role: str, password: str, *, database: str = DATABA
     parts = urlsplit(admin_url)
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit(
-        (parts.scheme, f"{quote(role, safe='')}:{quote(password, safe='')}@{host}", f"/{database}", parts.query, "")
+        (
+            parts.scheme,
+            f"{quote(role, safe='')}:{quote(password, safe='')}@{host}",
+            f"/{database}",
+            parts.query,
+            "",
+        )
     )
 
 
 async def bootstrap(
-    admin_url: str, services: Sequence[str], passwords: Mapping[str, str], *, database: str = DATABASE
+    admin_url: str,
+    services: Sequence[str],
+    passwords: Mapping[str, str],
+    *,
+    database: str = DATABASE,
 ) -> None:
     """Make the database, schemas, roles and rights; does nothing to what is already right.
 
@@ -77,7 +87,9 @@ async def _secure_database(inside: asyncpg.Connection[asyncpg.Record], database:
     await inside.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
 
 
-async def _make_schemas(inside: asyncpg.Connection[asyncpg.Record], service: str, database: str) -> None:
+async def _make_schemas(
+    inside: asyncpg.Connection[asyncpg.Record], service: str, database: str
+) -> None:
     owner, login = owner_role(service), login_role(service)
     await inside.execute(f'GRANT CONNECT ON DATABASE "{database}" TO "{owner}", "{login}"')
     if not await inside.fetchval("SELECT pg_has_role(current_user, $1, 'MEMBER')", owner):
@@ -92,7 +104,9 @@ async def _make_schemas(inside: asyncpg.Connection[asyncpg.Record], service: str
         await inside.execute(f'{future} USAGE ON TYPES TO "{login}"')
     path = f'"{service}", "{service}_jobs"'
     for role in (owner, login):
-        await inside.execute(f'ALTER ROLE "{role}" IN DATABASE "{database}" SET search_path = {path}')
+        await inside.execute(
+            f'ALTER ROLE "{role}" IN DATABASE "{database}" SET search_path = {path}'
+        )
 
 
 def _with_database(url: str, database: str) -> str:

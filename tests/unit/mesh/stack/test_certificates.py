@@ -40,7 +40,9 @@ def pair_matches(directory: Path) -> bool:
 
 def test_every_identity_has_exactly_one_uri_san(certificates: Certificates) -> None:
     for identity in certificates.identities:
-        uris = san(shown(certificates, identity)).get_values_for_type(x509.UniformResourceIdentifier)
+        uris = san(shown(certificates, identity)).get_values_for_type(
+            x509.UniformResourceIdentifier
+        )
         assert uris == [f"spiffe://hazina/{identity}"]
 
 
@@ -92,13 +94,20 @@ def test_envoy_gets_certificate_and_key_in_one_secret(certificates: Certificates
         assert secret["name"] == identity
         assert set(secret["tls_certificate"]) == {"certificate_chain", "private_key"}
     (trusted,) = json.loads((certificates.sds_folder / "authorities.yaml").read_text())["resources"]
-    assert trusted["validation_context"]["trusted_ca"]["inline_string"] == certificates.authorities_pem()
+    assert (
+        trusted["validation_context"]["trusted_ca"]["inline_string"]
+        == certificates.authorities_pem()
+    )
 
 
 def test_a_new_authority_is_trusted_before_it_issues_and_the_old_one_until_all_have_changed(
     certificates: Certificates,
 ) -> None:
-    old = shown(certificates, "wallet").extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+    old = (
+        shown(certificates, "wallet")
+        .extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
+        .value
+    )
 
     certificates.begin_authority_roll(now=NOW)
     both = (certificates.directory("auth") / "authorities.pem").read_text()
@@ -113,5 +122,7 @@ def test_a_new_authority_is_trusted_before_it_issues_and_the_old_one_until_all_h
     assert (certificates.directory("auth") / "authorities.pem").read_text() == both
 
     certificates.drop_old_authorities()
-    (only,) = x509.load_pem_x509_certificates((certificates.directory("auth") / "authorities.pem").read_bytes())
+    (only,) = x509.load_pem_x509_certificates(
+        (certificates.directory("auth") / "authorities.pem").read_bytes()
+    )
     leaf.verify_directly_issued_by(only)

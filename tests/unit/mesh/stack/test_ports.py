@@ -9,8 +9,14 @@ from mesh.stack.ports import SERVICES, Ports
 
 def test_no_two_parts_share_a_port() -> None:
     ports = Ports(8080)
-    fixed = [getattr(ports, name) for name, kind in vars(Ports).items() if isinstance(kind, property)]
-    every = fixed + [ports.service(name) for name in SERVICES] + [ports.metrics(name) for name in SERVICES]
+    fixed = [
+        getattr(ports, name) for name, kind in vars(Ports).items() if isinstance(kind, property)
+    ]
+    every = (
+        fixed
+        + [ports.service(name) for name in SERVICES]
+        + [ports.metrics(name) for name in SERVICES]
+    )
     assert len(every) == len(set(every))
     assert all(8080 <= port < 8110 for port in every)
 
