@@ -69,5 +69,3 @@ def _protoc(root: Path, options: list[str], files: list[str]) -> None:
     done = subprocess.run([*command, *options, *files], capture_output=True, text=True, cwd=root)
     if done.returncode != 0:
         raise ContractsBroken(done.stderr.strip() or f"protoc ended with {done.returncode}")
-    if done.stderr.strip():
-        raise ContractsBroken("protoc warns: " + done.stderr.strip())

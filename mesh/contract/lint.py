@@ -19,7 +19,7 @@ def lint(root: Path, against: str = "main") -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         image = _image(root, against, Path(folder))
         if image is not None:
-            complaints += _run(root, "breaking", "--against", str(image), "--exclude-imports")
+            complaints += _run(root, "breaking", "proto", "--against", str(image), "--exclude-imports")
     return complaints
 
 
@@ -35,7 +35,7 @@ def _image(root: Path, against: str, folder: Path) -> Path | None:
     subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
     dependencies.fill(folder)
     image = folder / "against.binpb"
-    complaints = _run(folder, "build", "-o", str(image))
+    complaints = _run(folder, "build", "proto", "-o", str(image))
     return None if complaints else image
 
 
