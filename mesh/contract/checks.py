@@ -116,9 +116,8 @@ def _binding(contract: Contract, rpc: Rpc, policy: Policy, binding: Binding) -> 
             yield f"{name}: {rpc.request} has no field {path_field!r}"
         elif field.repeated or field.kind in ("message", "map", "bytes"):
             yield f"{name}: the field {path_field!r} cannot be part of a path"
-    if binding.body not in ("", "*") and rpc.request != HTTP_BODY:
-        if request.find(binding.body) is None:
-            yield f"{name}: {rpc.request} has no field {binding.body!r} for the body"
+    if binding.body not in ("", "*") and request.find(binding.body) is None:
+        yield f"{name}: {rpc.request} has no field {binding.body!r} for the body"
     if binding.body == "":
         for field in request.fields:
             if field.name not in binding.path_fields and field.kind in ("map", "bytes"):

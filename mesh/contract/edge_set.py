@@ -31,7 +31,9 @@ def edge_set(
         copy.CopyFrom(file)
         copy.ClearField("source_code_info")
         for service in copy.service:
-            kept = [m for m in service.method if (f"{copy.package}.{service.name}", m.name) in routed]
+            kept = [
+                m for m in service.method if (f"{copy.package}.{service.name}", m.name) in routed
+            ]
             del service.method[:]
             service.method.extend(kept)
         files[copy.name] = copy

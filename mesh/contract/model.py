@@ -73,10 +73,8 @@ class Binding:
     @property
     def path_fields(self) -> tuple[str, ...]:
         """Fields of the request that the path carries, in order, such as `wallet_id`."""
-        fields = []
-        for piece in self.path.split("{")[1:]:
-            fields.append(piece.split("}")[0].split("=")[0])
-        return tuple(fields)
+        pieces = self.path.split("{")[1:]
+        return tuple(piece.split("}")[0].split("=")[0] for piece in pieces)
 
     @property
     def plain_path(self) -> str:

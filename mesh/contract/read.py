@@ -122,9 +122,7 @@ class _Reader:
             ),
         )
 
-    def _rpc(
-        self, method: MethodDescriptorProto, service: str, package: str, comment: str
-    ) -> Rpc:
+    def _rpc(self, method: MethodDescriptorProto, service: str, package: str, comment: str) -> Rpc:
         return Rpc(
             name=method.name,
             service=service,
@@ -178,7 +176,7 @@ class _Reader:
         entries = {n.name: n for n in message.nested_type if n.options.map_entry}
         synthetic = {f.oneof_index for f in message.field if f.proto3_optional}
         required = set()
-        for index, oneof in enumerate(message.oneof_decl):
+        for oneof in message.oneof_decl:
             rule = self._options.get(oneof.options, "buf.validate.oneof")
             if rule is not None and rule.required:
                 required.add(oneof.name)
@@ -324,9 +322,7 @@ def _enumeration(
         package=package,
         comment=comments.at(path),
         values=tuple(
-            EnumValue(
-                name=value.name, number=value.number, comment=comments.at((*path, 2, index))
-            )
+            EnumValue(name=value.name, number=value.number, comment=comments.at((*path, 2, index)))
             for index, value in enumerate(enum.value)
         ),
     )

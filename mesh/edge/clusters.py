@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 
 from mesh.contract.model import Contract
-from mesh.edge.parts import TLS_INSIDE, TRUST_DOMAIN, Json, secret, seconds, socket, typed
+from mesh.edge.parts import TLS_INSIDE, TRUST_DOMAIN, Json, seconds, secret, socket, typed
 from mesh.edge.settings import EdgeSettings, Endpoint
 
 ADMIN = "admin"
@@ -169,7 +169,11 @@ def _endpoints(name: str, endpoints: Sequence[Endpoint]) -> Json:
     return {
         "cluster_name": name,
         "endpoints": [
-            {"lb_endpoints": [{"endpoint": {"address": socket(endpoint)}} for endpoint in endpoints]}
+            {
+                "lb_endpoints": [
+                    {"endpoint": {"address": socket(endpoint)}} for endpoint in endpoints
+                ]
+            }
         ],
     }
 

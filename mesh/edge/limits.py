@@ -48,9 +48,7 @@ def bucket(calls: float, period_seconds: float, burst: float) -> Bucket:
 
 def by_address(settings: EdgeSettings) -> Json:
     """Every address, before anything else is looked at."""
-    limit = bucket(
-        ADDRESS_PER_SECOND * settings.rate_scale, 1, ADDRESS_BURST * settings.rate_scale
-    )
+    limit = bucket(ADDRESS_PER_SECOND * settings.rate_scale, 1, ADDRESS_BURST * settings.rate_scale)
     return _limit(
         "address",
         rate_limits=[{"actions": [{"remote_address": {}}]}],
@@ -100,7 +98,7 @@ def by_class(settings: EdgeSettings) -> Json:
 def _limit(name: str, *, rate_limits: list[Json], descriptors: list[Json]) -> Json:
     always = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
     return http_filter(
-        "envoy.filters.http.local_ratelimit" if name == "class" else f"hazina.rate_limit.{name}",
+        f"hazina.rate_limit.{name}",
         "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
         stat_prefix=f"rate_limit_{name}",
         # Both are 0 % when left out, which would mean no limit at all.
@@ -109,7 +107,8 @@ def _limit(name: str, *, rate_limits: list[Json], descriptors: list[Json]) -> Js
         # Without it only 20 subjects are remembered, and the 21st gives the first a full bucket.
         max_dynamic_descriptors=SUBJECTS_MAX,
         always_consume_default_token_bucket=False,
-        enable_x_ratelimit_headers="DRAFT_VERSION_03",
+        # The numbers of a person's class are worth telling; those of the address would only stand beside them.
+        enable_x_ratelimit_headers="DRAFT_VERSION_03" if name == "class" else "OFF",
         enable_retry_after_header=True,
         rate_limited_as_resource_exhausted=True,
         rate_limits=rate_limits,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mesh.contract.model import BODY_BYTES_DEFAULT, Access, Contract
-from mesh.edge import access, limits, tokens
+from mesh.edge import access, limits, routes, tokens
 from mesh.edge.clusters import ADMIN, OWNER_OF_API_KEYS, TRACES, edge_cluster
 from mesh.edge.parts import (
     TLS_INSIDE,
@@ -13,8 +13,8 @@ from mesh.edge.parts import (
     Json,
     header,
     http_filter,
-    secret,
     seconds,
+    secret,
     socket,
     typed,
 )
@@ -25,17 +25,13 @@ from mesh.edge.routes import (
     CORS,
     TRANSCODER,
     body_limit,
-    edge_routes,
-    mesh_routes,
     transcoder,
 )
 from mesh.edge.settings import EdgeSettings, Endpoint
 
 CONNECTION_BUFFER_BYTES = 32768
 _ROUTER = "envoy.extensions.filters.http.router.v3.Router"
-_MANAGER = (
-    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
-)
+_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 
 
 def listeners(contract: Contract, settings: EdgeSettings) -> list[Json]:
@@ -60,10 +56,10 @@ def _edge(contract: Contract, settings: EdgeSettings, *, is_tls: bool) -> Json:
             # What a caller says about its own certificate is dropped.
             forward_client_cert_details="SANITIZE",
             always_set_request_id_in_response=True,
-            local_reply_config=local_replies(contract),
+            local_reply_config=local_replies(contract, with_json=True),
             access_log=_access_log(contract, name),
-            route_config=edge_routes(contract, settings, is_tls=is_tls),
-            http_filters=edge_filters(contract, settings),
+            rds=routes.by_discovery(settings, routes.EDGE),
+            http_filters=edge_filters(contract, settings, is_tls=is_tls),
         ),
         _tls(settings, "edge", ("h2", "http/1.1")) if is_tls else None,
     )
@@ -82,9 +78,9 @@ def _mesh(contract: Contract, settings: EdgeSettings) -> Json:
             set_current_client_cert_details={"uri": True},
             # The caller's own id follows the call through the mesh.
             preserve_external_request_id=True,
-            local_reply_config=local_replies(contract),
+            local_reply_config=local_replies(contract, with_json=False),
             access_log=_access_log(contract, "mesh"),
-            route_config=mesh_routes(contract),
+            rds=routes.by_discovery(settings, routes.MESH),
             http_filters=[
                 access.mesh_rules(contract),
                 _router(),
@@ -128,7 +124,7 @@ def _metrics(settings: EdgeSettings) -> Json:
     )
 
 
-def edge_filters(contract: Contract, settings: EdgeSettings) -> list[Json]:
+def edge_filters(contract: Contract, settings: EdgeSettings, *, is_tls: bool) -> list[Json]:
     """The chain of the edge. Its order is the design: see ARCHITECTURE.md before moving a link."""
     services = sorted({rpc.service for rpc in access.reachable(contract, settings)})
     filters = [
@@ -139,7 +135,7 @@ def edge_filters(contract: Contract, settings: EdgeSettings) -> list[Json]:
         ),
         limits.by_address(settings),
         {"name": BODY_LIMIT, "typed_config": body_limit(BODY_BYTES_DEFAULT)},
-        _hygiene(settings),
+        _hygiene(settings, is_tls=is_tls),
     ]
     if OWNER_OF_API_KEYS in contract.owners:
         filters.append(_api_key())
@@ -165,16 +161,21 @@ def _compressor() -> Json:
     )
 
 
-def _hygiene(settings: EdgeSettings) -> Json:
+def _hygiene(settings: EdgeSettings, *, is_tls: bool) -> Json:
     """Drop what only we may set; then name the tenant, the weakest source first."""
     domain = settings.tenant_domain.replace(".", "[.]")
     host = f"^[a-z][a-z0-9-]*[.]{domain}(:[0-9]+)?$"
     subdomain = f"request.host.matches('{host}') ? request.host.split('.')[0] : ''"
     sources = ("%QUERY_PARAM(tenant_id)%", f"%CEL({subdomain})%", "%REQ(x-tenant-id)%")
+    answers: Json = {}
+    if is_tls and not settings.is_development:
+        secure = header("strict-transport-security", "max-age=31536000")
+        answers = {"response_mutations": [{"append": secure}]}
     return http_filter(
         "envoy.filters.http.header_mutation",
         "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
         mutations={
+            **answers,
             "request_mutations": [
                 {"remove_on_match": {"key_matcher": {"prefix": "x-hazina-"}}},
                 *({"append": header("x-hazina-tenant", source)} for source in sources),

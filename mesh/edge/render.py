@@ -7,15 +7,18 @@ from typing import Any
 import yaml
 
 from mesh.contract.model import Contract
-from mesh.edge import tokens
+from mesh.edge import routes, tokens
 from mesh.edge.bootstrap import bootstrap
 from mesh.edge.clusters import clusters
 from mesh.edge.listeners import listeners
 from mesh.edge.parts import Json
 from mesh.edge.settings import EdgeSettings
 
+_ROUTES = "envoy.config.route.v3.RouteConfiguration"
 BOOTSTRAP = "envoy.yaml"
-_HEAD = "# Rendered from the contracts by `make gen`. Change those, or mesh/edge, and render again.\n"
+_HEAD = (
+    "# Rendered from the contracts by `make gen`. Change those, or mesh/edge, and render again.\n"
+)
 
 
 def render(contract: Contract, settings: EdgeSettings) -> dict[str, str]:
@@ -28,6 +31,8 @@ def render(contract: Contract, settings: EdgeSettings) -> dict[str, str]:
         "clusters.yaml": _resources(
             "envoy.config.cluster.v3.Cluster", clusters(contract, settings)
         ),
+        routes.FILES[routes.EDGE]: _resources(_ROUTES, [routes.edge_routes(contract, settings)]),
+        routes.FILES[routes.MESH]: _resources(_ROUTES, [routes.mesh_routes(contract)]),
         tokens.FILE: render_tokens(settings),
     }
 
@@ -38,9 +43,7 @@ def render_tokens(settings: EdgeSettings) -> str:
 
 
 def _resources(kind: str, resources: list[Json]) -> str:
-    return _text(
-        {"resources": [{"@type": f"type.googleapis.com/{kind}", **r} for r in resources]}
-    )
+    return _text({"resources": [{"@type": f"type.googleapis.com/{kind}", **r} for r in resources]})
 
 
 class _Plain(yaml.SafeDumper):

@@ -48,11 +48,12 @@ REFUSALS = (
 )
 
 
-def local_replies(contract: Contract) -> Json:
-    """The mappers: for each refusal one for JSON and one for gRPC."""
+def local_replies(contract: Contract, *, with_json: bool) -> Json:
+    """The mappers: for each refusal one for gRPC and, where JSON is spoken, one for JSON."""
     mappers = []
     for refusal in REFUSALS:
-        mappers.append(_for_json(contract, refusal))
+        if with_json:
+            mappers.append(_for_json(contract, refusal))
         mappers.append(_for_grpc(contract, refusal))
     return {"mappers": mappers}
 
@@ -116,9 +117,7 @@ def _code(contract: Contract, refusal: Refusal) -> str:
 
 
 def _message(contract: Contract, refusal: Refusal) -> str:
-    return refusal.message or _first_line(
-        contract.reasons[SHARED_REASONS, refusal.reason].comment
-    )
+    return refusal.message or _first_line(contract.reasons[SHARED_REASONS, refusal.reason].comment)
 
 
 def _first_line(comment: str) -> str:
@@ -157,11 +156,15 @@ def _filter(refusal: Refusal, caller: Json) -> Json:
 
 # After the transcoder a JSON call looks like gRPC; the original path, which only Envoy sets, tells them apart.
 def _is_json() -> Json:
-    return {"or_filter": {"filters": [_grpc_content(is_grpc=False), _transcoded(is_transcoded=True)]}}
+    return {
+        "or_filter": {"filters": [_grpc_content(is_grpc=False), _transcoded(is_transcoded=True)]}
+    }
 
 
 def _is_grpc() -> Json:
-    return {"and_filter": {"filters": [_grpc_content(is_grpc=True), _transcoded(is_transcoded=False)]}}
+    return {
+        "and_filter": {"filters": [_grpc_content(is_grpc=True), _transcoded(is_transcoded=False)]}
+    }
 
 
 def _grpc_content(*, is_grpc: bool) -> Json:

@@ -14,9 +14,13 @@ from mesh.contract.model import (
 from mesh.edge import access
 from mesh.edge.clusters import NOWHERE, REFLECTION, edge_cluster, mesh_cluster
 from mesh.edge.limits import ROUTE_METADATA
-from mesh.edge.parts import JWT_FILTER, Json, header, milliseconds, seconds, typed
+from mesh.edge.parts import JWT_FILTER, Json, file_source, header, milliseconds, seconds, typed
 from mesh.edge.settings import EdgeSettings, StaticFile
 from mesh.edge.tokens import SIGNED_IN
+
+EDGE = "edge"
+MESH = "mesh"
+FILES = {EDGE: "routes_edge.yaml", MESH: "routes_mesh.yaml"}
 
 TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
 BODY_LIMIT = "envoy.filters.http.body_size_limit"
@@ -51,8 +55,16 @@ _EXPOSED_HEADERS = (
 )
 
 
-def edge_routes(contract: Contract, settings: EdgeSettings, *, is_tls: bool) -> Json:
-    """The route configuration of one edge listener."""
+def by_discovery(settings: EdgeSettings, name: str) -> Json:
+    """A reference to a file of routes, which the plain and the TLS listener share."""
+    return {
+        "route_config_name": name,
+        "config_source": file_source(settings.file(FILES[name]), settings.configuration_directory),
+    }
+
+
+def edge_routes(contract: Contract, settings: EdgeSettings) -> Json:
+    """The routes of the edge."""
     rpcs = access.reachable(contract, settings)
     routes = [_health(), *(_file(file) for file in settings.static_files)]
     routes += [_event_stream(rpc, binding, settings) for rpc, binding in access.streams(rpcs)]
@@ -74,10 +86,8 @@ def edge_routes(contract: Contract, settings: EdgeSettings, *, is_tls: bool) -> 
         ),
         header("cache-control", "no-store", "ADD_IF_ABSENT"),
     ]
-    if is_tls and not settings.is_development:
-        security.append(header("strict-transport-security", "max-age=31536000", "ADD_IF_ABSENT"))
     return {
-        "name": "edge",
+        "name": EDGE,
         "max_direct_response_body_size_bytes": FILE_BYTES_MAX,
         "validate_clusters": False,
         "virtual_hosts": [
@@ -93,7 +103,7 @@ def edge_routes(contract: Contract, settings: EdgeSettings, *, is_tls: bool) -> 
 
 
 def mesh_routes(contract: Contract) -> Json:
-    """The route configuration of the mesh listener: RPCs that name callers, reflection and health."""
+    """The routes of the mesh: RPCs that name callers, reflection and health."""
     routes = [_mesh_rpc(rpc) for rpc in contract.rpcs if rpc.rules.callers]
     routes.append(
         {
@@ -118,7 +128,7 @@ def mesh_routes(contract: Contract) -> Json:
                 }
             )
     return {
-        "name": "mesh",
+        "name": MESH,
         "validate_clusters": False,
         "virtual_hosts": [
             {

@@ -121,20 +121,25 @@ def static_files(root: Path, seen_from: str | None = None) -> tuple[StaticFile, 
     place = seen_from if seen_from is not None else str(root)
     found = [
         StaticFile("/", f"{place}/web/landing/index.html", "text/html; charset=utf-8", PAGE_POLICY),
-        StaticFile("/docs", f"{place}/web/docs/index.html", "text/html; charset=utf-8", DOCS_POLICY),
+        StaticFile(
+            "/docs", f"{place}/web/docs/index.html", "text/html; charset=utf-8", DOCS_POLICY
+        ),
         StaticFile("/openapi.json", f"{place}/gen/openapi/openapi.json", "application/json"),
     ]
-    for page, prefix, policy in (("landing", "/assets", PAGE_POLICY), ("docs", "/docs", DOCS_POLICY)):
-        for path in sorted((root / "web" / page).iterdir()):
-            if path.is_file() and path.name != "index.html" and path.suffix in _TYPES:
-                found.append(
-                    StaticFile(
-                        f"{prefix}/{path.name}",
-                        f"{place}/web/{page}/{path.name}",
-                        _TYPES[path.suffix],
-                        policy,
-                    )
-                )
+    for page, prefix, policy in (
+        ("landing", "/assets", PAGE_POLICY),
+        ("docs", "/docs", DOCS_POLICY),
+    ):
+        found += [
+            StaticFile(
+                f"{prefix}/{path.name}",
+                f"{place}/web/{page}/{path.name}",
+                _TYPES[path.suffix],
+                policy,
+            )
+            for path in sorted((root / "web" / page).iterdir())
+            if path.is_file() and path.name != "index.html" and path.suffix in _TYPES
+        ]
     return tuple(found)
 
 
