@@ -93,7 +93,9 @@ class SigningKeys:
         with self._lock:
             keys = self.list()
             if not any(key.state is KeyState.NEXT for key in keys):
-                raise StackError("No key is waiting to sign. Run `hazina keys rotate` from the start.")
+                raise StackError(
+                    "No key is waiting to sign. Run `hazina keys rotate` from the start."
+                )
             turned = [
                 replace(key, state=KeyState.RETIRED, change_time=now)
                 if key.state is KeyState.ACTIVE

@@ -11,7 +11,9 @@ from tests.integration.edge.harness import Edge, running
 
 
 @pytest.fixture(scope="module")
-def edge(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Edge]:
+def edge(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Edge]:
     """A running edge. A module's `EDGE_CHANGES` change its settings."""
     changes: dict[str, Any] = getattr(request.module, "EDGE_CHANGES", {})
     yield from running(tmp_path_factory.mktemp("edge"), **changes)

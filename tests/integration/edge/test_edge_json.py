@@ -103,7 +103,10 @@ def test_what_is_no_long_integer_is_malformed(edge: Edge, written: str) -> None:
 
 def test_a_type_error_names_the_field(edge: Edge) -> None:
     answer = edge.http.post("/api/v1/auth/login", json={"identifier": 4})
-    assert "identifier" in assert_refused(answer, 400, "INVALID_ARGUMENT", "MALFORMED_REQUEST")["message"]
+    assert (
+        "identifier"
+        in assert_refused(answer, 400, "INVALID_ARGUMENT", "MALFORMED_REQUEST")["message"]
+    )
 
 
 def test_an_unknown_query_parameter_is_malformed_and_the_tenant_is_not(edge: Edge) -> None:
