@@ -66,8 +66,8 @@ def _protoc(root: Path, options: list[str], files: list[str]) -> None:
     if not files:
         raise ContractsBroken(f"no contracts below {root / 'proto'}")
     command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{root / 'proto'}", f"-I{deps}"]
-    done = subprocess.run([*command, *options, *files], capture_output=True, text=True, cwd=root)
+    done = subprocess.run(
+        [*command, *options, *files], check=False, capture_output=True, text=True, cwd=root
+    )
     if done.returncode != 0:
         raise ContractsBroken(done.stderr.strip() or f"protoc ended with {done.returncode}")
-    if done.stderr.strip():
-        raise ContractsBroken("protoc warns: " + done.stderr.strip())

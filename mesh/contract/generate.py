@@ -4,14 +4,36 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mesh.contract import descriptors
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
+from mesh.contract import checks, descriptors
+from mesh.contract.edge_set import edge_set
+from mesh.contract.model import Contract
+from mesh.contract.read import read
 
 
 def generate(root: Path, target: Path) -> None:
     """Read the contracts of `root` and write `gen/` below `target`. Refuses contracts that break a rule."""
-    compiled = descriptors.compile_set(root)
+    compiled, contract = load(root)
     descriptors.write_python(root, target / "gen/python")
-    _write(target / "gen/descriptors/hazina.binpb", compiled.SerializeToString(deterministic=True))
+    for name, content in (
+        ("hazina", compiled),
+        ("edge", edge_set(compiled, contract, is_development=False)),
+        ("edge_development", edge_set(compiled, contract, is_development=True)),
+    ):
+        _write(
+            target / f"gen/descriptors/{name}.binpb", content.SerializeToString(deterministic=True)
+        )
+
+
+def load(root: Path) -> tuple[FileDescriptorSet, Contract]:
+    """The contracts of `root`, compiled and read. Raises ContractsBroken with every rule they break."""
+    compiled = descriptors.compile_set(root)
+    contract = read(compiled)
+    complaints = checks.complaints(contract)
+    if complaints:
+        raise descriptors.ContractsBroken("\n".join(complaints))
+    return compiled, contract
 
 
 def _write(path: Path, content: bytes) -> None:

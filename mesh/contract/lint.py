@@ -19,7 +19,9 @@ def lint(root: Path, against: str = "main") -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         image = _image(root, against, Path(folder))
         if image is not None:
-            complaints += _run(root, "breaking", "--against", str(image), "--exclude-imports")
+            complaints += _run(
+                root, "breaking", "proto", "--against", str(image), "--exclude-imports"
+            )
     return complaints
 
 
@@ -28,6 +30,7 @@ def _image(root: Path, against: str, folder: Path) -> Path | None:
     archive = subprocess.run(
         ["git", "archive", "--format=tar", against, "proto", "buf.yaml"],
         cwd=root,
+        check=False,
         capture_output=True,
     )
     if archive.returncode != 0:
@@ -35,11 +38,13 @@ def _image(root: Path, against: str, folder: Path) -> Path | None:
     subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
     dependencies.fill(folder)
     image = folder / "against.binpb"
-    complaints = _run(folder, "build", "-o", str(image))
+    complaints = _run(folder, "build", "proto", "-o", str(image))
     return None if complaints else image
 
 
 def _run(root: Path, *arguments: str) -> list[str]:
-    done = subprocess.run([str(BUF), *arguments], cwd=root, capture_output=True, text=True)
+    done = subprocess.run(
+        [str(BUF), *arguments], check=False, cwd=root, capture_output=True, text=True
+    )
     lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     return lines if done.returncode != 0 else []
