@@ -263,7 +263,7 @@ def new_service(
 def main() -> None:
     """Run; what goes wrong is told in words, with what to do next."""
     try:
-        app(prog_name="hazina", standalone_mode=False)
+        sys.exit(app(prog_name="hazina", standalone_mode=False) or 0)
     except typer.Exit as leaving:
         sys.exit(leaving.exit_code)
     except typer.Abort:

@@ -93,7 +93,7 @@ def status(*, as_json: bool) -> None:
                 console.print(f"[dim]The last start failed:[/] {state.message}", markup=True)
         raise typer.Exit(3)
     memory = {part.name: pss_bytes(part.pid) for part in state.parts if part.pid}
-    own = pss_bytes(state.pid)
+    own = pss_bytes(state.pid, alone=True)
     if as_json:
         document = asdict(state)
         for part in document["parts"]:

@@ -30,11 +30,13 @@ class Settings:
     log_level: str = "info"
     otlp_endpoint: str = ""
     trace_ratio: str = ""
+    # Web origins that may call the edge from a browser.
+    web_origins: tuple[str, ...] = ()
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
         """Read HAZINA_DATABASE_URL, HAZINA_REDIS_URL, HAZINA_RATE_SCALE, HAZINA_LOG_LEVEL, HAZINA_OTLP_ENDPOINT,
-        HAZINA_TRACE_RATIO."""
+        HAZINA_TRACE_RATIO, HAZINA_WEB_ORIGINS (separated by commas)."""
 
         def value(name: str, default: str = "") -> str:
             return environ.get(f"HAZINA_{name}", "").strip() or default
@@ -46,6 +48,9 @@ class Settings:
             log_level=value("LOG_LEVEL", "info"),
             otlp_endpoint=value("OTLP_ENDPOINT"),
             trace_ratio=value("TRACE_RATIO"),
+            web_origins=tuple(
+                part.strip() for part in value("WEB_ORIGINS").split(",") if part.strip()
+            ),
         )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import psutil
 
 
-def pss_bytes(pid: int) -> int:
-    """PSS of `pid` and its descendants in bytes; resident memory where the kernel does not tell PSS; 0 when gone."""
+def pss_bytes(pid: int, *, alone: bool = False) -> int:
+    """PSS of `pid` and (unless `alone`) its descendants in bytes; resident memory where the kernel does not tell PSS;
+    0 when it is gone."""
     try:
         process = psutil.Process(pid)
-        family = [process, *process.children(recursive=True)]
+        family = [process] if alone else [process, *process.children(recursive=True)]
     except psutil.Error:
         return 0
     return sum(_one(member) for member in family)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import pwd
 import signal
 import sys
@@ -10,8 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mesh.stack import children, migrate, postgres, rendering, valkey
-from mesh.stack.certificates import Certificates
+from mesh.stack import children, envoy, migrate, postgres, valkey
 from mesh.stack.environment import (
     SIMULATORS,
     Stack,
@@ -20,9 +20,8 @@ from mesh.stack.environment import (
     simulator_environment,
 )
 from mesh.stack.home import ROOT
-from mesh.stack.keys import SigningKeys
-from mesh.stack.ports import IDENTITIES, SERVICES
-from mesh.stack.probes import http_status, service_is_serving
+from mesh.stack.ports import SERVICES
+from mesh.stack.probes import envoy_finds_healthy, http_status, listens
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ class Part:
 
 def build(stack: Stack) -> list[Part]:
     """All parts of the mesh that `stack` describes."""
-    parts: list[Part] = []
+    parts = [_files(stack)]
     if not stack.settings.database_url:
         parts.append(_postgres(stack))
     if not stack.settings.redis_url:
@@ -71,18 +70,8 @@ def build(stack: Stack) -> list[Part]:
     parts.append(_migrations(stack))
     parts += [_simulator(stack, name) for name in SIMULATORS if _exists("simulators", name)]
     parts += [_service(stack, name) for name in SERVICES if _exists("services", name)]
-    if rendering.is_available():
-        parts.append(_envoy(stack))
+    parts.append(_envoy(stack))
     return parts
-
-
-def prepare_files(stack: Stack) -> None:
-    """Certificates, keys, secrets and Envoy's files: everything that must exist before the first process."""
-    Certificates(stack.home.certificates, IDENTITIES).prepare()
-    SigningKeys(stack.home.keys).prepare()
-    stack.role_passwords()
-    if rendering.is_available():
-        rendering.render(stack)
 
 
 def _exists(room: str, name: str) -> bool:
@@ -103,7 +92,7 @@ def _postgres(stack: Stack) -> Part:
             children.unprivileged_user(),
             postgres.DEATH_SIGNAL,
         ),
-        ready=lambda: postgres.is_ready(server.admin_url),
+        ready=lambda: asyncio.to_thread(postgres.is_ready, server.port),
         ports={"Postgres": stack.ports.postgres},
         stop_signals=(signal.SIGINT, signal.SIGQUIT, signal.SIGKILL),
         wave=2,
@@ -136,6 +125,15 @@ def _valkey(stack: Stack) -> Part:
     )
 
 
+def _files(stack: Stack) -> Part:
+    return Part(
+        name="files",
+        step=True,
+        launch=lambda: Launch([sys.executable, "-m", "mesh.stack.files"], _own_environment(stack)),
+        ready=_at_once,
+    )
+
+
 def _migrations(stack: Stack) -> Part:
     embedded = not stack.settings.database_url
 
@@ -144,19 +142,13 @@ def _migrations(stack: Stack) -> Part:
         place = postgres.EmbeddedPostgres(folder, 0, "").place
         return place / "migrated"
 
-    def environment() -> dict[str, str]:
-        return {
-            **process_environment(),
-            "HAZINA_HOME": str(stack.home.path),
-            "HAZINA_PORT_BASE": str(stack.ports.base),
-            "HAZINA_DATABASE_URL": stack.settings.database_url,
-        }
-
     return Part(
         name="migrations",
         step=True,
         after=("postgres",) if embedded else (),
-        launch=lambda: Launch([sys.executable, "-m", "mesh.stack.migrate"], environment()),
+        launch=lambda: Launch(
+            [sys.executable, "-m", "mesh.stack.migrate"], _own_environment(stack)
+        ),
         ready=_at_once,
         done=(lambda: migrate.is_done(note(), stack)) if embedded else None,
         remember=(lambda: migrate.remember(note(), stack)) if embedded else None,
@@ -189,15 +181,21 @@ def _simulator(stack: Stack, name: str) -> Part:
 
 
 def _service(stack: Stack, name: str) -> Part:
+    admin_socket = stack.home.envoy / "admin.sock"
+
+    async def ready() -> bool:
+        if not await listens(stack.ports.service(name)):
+            return False
+        # While Envoy itself is down, listening is all that can be seen.
+        return await envoy_finds_healthy(admin_socket, f"{name}_mesh") is not False
+
     return Part(
         name=name,
-        after=("migrations", *(() if stack.settings.redis_url else ("valkey",))),
+        after=("files", "migrations", *(() if stack.settings.redis_url else ("valkey",))),
         launch=lambda: Launch(
             [sys.executable, "-m", f"services.{name}"], service_environment(stack, name)
         ),
-        ready=lambda: service_is_serving(
-            stack.ports.service(name), stack.home.certificates / "ops"
-        ),
+        ready=ready,
         ports={
             f"{name}, gRPC": stack.ports.service(name),
             f"{name}, metrics": stack.ports.metrics(name),
@@ -212,8 +210,8 @@ def _envoy(stack: Stack) -> Part:
 
     return Part(
         name="envoy",
-        prepare=lambda: rendering.require_valid(stack),
-        launch=lambda: Launch(rendering.command(stack), process_environment(), stack.home.envoy),
+        after=("files",),
+        launch=lambda: Launch(envoy.command(), process_environment(), stack.home.envoy),
         ready=ready,
         ports={
             "edge": stack.ports.edge,
@@ -231,10 +229,15 @@ async def _at_once() -> bool:
 
 
 async def _all_listen(ports: Iterable[int]) -> bool:
-    for port in ports:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            return False
-        writer.close()
-    return True
+    return all([await listens(port) for port in ports])
+
+
+def _own_environment(stack: Stack) -> dict[str, str]:
+    """For processes that read the whole stack's settings, as we did."""
+    ours = {name: value for name, value in os.environ.items() if name.startswith("HAZINA_")}
+    return {
+        **process_environment(),
+        **ours,
+        "HAZINA_HOME": str(stack.home.path),
+        "HAZINA_PORT_BASE": str(stack.ports.base),
+    }

@@ -18,14 +18,11 @@ from collections.abc import Sequence
 
 import psutil
 
-from mesh.stack import children, logs, occupied, rendering
+from mesh.stack import children, due, logs, occupied
 from mesh.stack import state as states
-from mesh.stack.certificates import Certificates
 from mesh.stack.environment import Stack
 from mesh.stack.home import Home, StackError
-from mesh.stack.keys import SigningKeys
-from mesh.stack.parts import Part, build, prepare_files
-from mesh.stack.ports import IDENTITIES
+from mesh.stack.parts import Part, build
 from mesh.stack.probes import http_get
 from mesh.stack.state import Lock, MeshState, PartState, Phase
 
@@ -346,21 +343,37 @@ def _ending(status: int) -> str:
 
 async def maintain(stack: Stack) -> None:
     """Forever: renew certificates at half of their life, forget old keys, cap the logs."""
-    certificates = Certificates(stack.home.certificates, IDENTITIES)
-    keys = SigningKeys(stack.home.keys)
-    next_look = 0.0
+    next_look = time.monotonic() + MAINTENANCE_SECONDS
     while True:
+        await asyncio.sleep(LOG_SECONDS)
         try:
             if time.monotonic() >= next_look:
                 next_look = time.monotonic() + MAINTENANCE_SECONDS
-                await asyncio.to_thread(certificates.prepare)
-                if await asyncio.to_thread(keys.drop_expired):
-                    await asyncio.to_thread(rendering.render_keys, stack)
+                if due.is_due(stack.home, time.time()):
+                    await _renew(stack)
             for log in stack.home.logs.glob("*.log"):
                 await asyncio.to_thread(logs.cap, log)
         except (OSError, StackError) as error:
             print(f"maintenance: {error}", flush=True)
-        await asyncio.sleep(LOG_SECONDS)
+
+
+async def _renew(stack: Stack) -> None:
+    """Run the step that made the files again; it renews what is due."""
+    step = next(part for part in build(stack) if part.name == "files").launch()
+    process = await asyncio.create_subprocess_exec(
+        *step.command,
+        cwd=step.directory,
+        env=dict(step.environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    if process.returncode != 0:
+        raise StackError(
+            f"certificates and keys could not be renewed:\n{output.decode(errors='replace')[-2000:]}"
+        )
+    print(f"{time.strftime('%H:%M:%S')} renewed what was due", flush=True)
 
 
 async def supervise(stack: Stack) -> int:
@@ -376,7 +389,7 @@ async def supervise(stack: Stack) -> int:
         return 1
     supervisor: Supervisor | None = None
     try:
-        await asyncio.to_thread(prepare_files, stack)
+        stack.role_passwords()  # made once, here: several processes read them
         supervisor = Supervisor(build(stack), stack.home, edge_port=stack.ports.edge)
     except Exception as error:  # noqa: BLE001 - whoever started us waits for a word in the state file
         states.write(stack.home, MeshState(phase=Phase.FAILED, pid=os.getpid(), message=str(error)))
