@@ -112,5 +112,5 @@ def _text_of(message: EmailMessage) -> str:
     part = message.get_body(("plain", "html"))
     if part is None:
         return ""
-    text = part.get_content().replace("\r\n", "\n")
-    return text.strip()
+    text: str = part.get_content()
+    return text.replace("\r\n", "\n").strip()

@@ -10,14 +10,16 @@ from collections.abc import Mapping
 from simulators.received import Mailbox
 from simulators.serving import serve, stop_on_signals
 from simulators.sms import server
+from simulators.sms.exchange import Faults
 
 
 async def run(environ: Mapping[str, str], stop: asyncio.Event) -> None:
     """Serve HTTP until `stop` is set."""
     base = int(environ.get("HAZINA_PORT_BASE") or 8080)
-    address = environ.get("HAZINA_SMS_ADDRESS") or f"127.0.0.1:{base + 8}"
+    address = environ.get("HAZINA_LISTEN_ADDRESS") or f"127.0.0.1:{base + 8}"
     app = server.build(
         Mailbox(),
+        Faults(),
         api_key=environ.get("HAZINA_AFRICASTALKING_API_KEY", ""),
         report_url=environ.get("HAZINA_SMS_REPORT_URL", ""),
     )

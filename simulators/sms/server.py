@@ -30,9 +30,10 @@ _SILENT_SECONDS = 60.0
 _REPORT_SECONDS = 5.0
 
 
-def build(mailbox: Mailbox, *, api_key: str = "", report_url: str = "") -> Starlette:
+def build(
+    mailbox: Mailbox, faults: Faults, *, api_key: str = "", report_url: str = ""
+) -> Starlette:
     """The simulator. An empty `api_key` takes any; delivery reports go to `report_url` when there is one."""
-    faults = Faults()
 
     async def messaging(request: Request) -> Response:
         key = request.headers.get("apikey", "")
