@@ -123,6 +123,11 @@ class Certificates:
         await asyncio.sleep(pause_seconds)
         await asyncio.to_thread(self.drop_old_authorities)
 
+    def renewal_time(self) -> datetime:
+        """When the first certificate reaches half of its life."""
+        shown = (self.certificate(identity) for identity in self.identities)
+        return min(_half_life(certificate) for certificate in shown if certificate)
+
     def directory(self, identity: str) -> Path:
         """The folder with certificate.pem, key.pem and authorities.pem of `identity`."""
         return self.folder / identity
@@ -200,11 +205,7 @@ class Certificates:
         certificate = self.certificate(identity)
         if certificate is None:
             return True
-        half = (
-            certificate.not_valid_before_utc
-            + (certificate.not_valid_after_utc - certificate.not_valid_before_utc) / 2
-        )
-        if now >= half:
+        if now >= _half_life(certificate):
             return True
         if certificate.issuer != self._issuer().certificate.subject:
             return True
@@ -311,6 +312,11 @@ class Certificates:
         path = self.sds_folder / f"{name}.yaml"
         if not path.exists() or path.read_text() != text:
             write_atomically(path, text, mode=0o600)
+
+
+def _half_life(certificate: x509.Certificate) -> datetime:
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return begin + (end - begin) / 2
 
 
 def _load_authority(path: Path) -> Authority:

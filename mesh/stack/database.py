@@ -8,9 +8,11 @@ schema, and cannot bypass row-level security.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit, urlunsplit
 
-import asyncpg
+if TYPE_CHECKING:
+    import asyncpg
 
 DATABASE = "hazina"
 # Serializes bootstraps of one server (roles are shared by all of its databases). Any constant will do.
@@ -54,6 +56,8 @@ async def bootstrap(
     `passwords` maps role names (`hazina_wallet`, `hazina_wallet_owner`) to passwords, which are set each time.
     `admin_url` may belong to any role that can make databases and roles, so managed servers work.
     """
+    import asyncpg  # 15 MB that the supervisor, who only builds URLs here, does not need
+
     admin = await asyncpg.connect(admin_url)
     try:
         await admin.execute("SELECT pg_advisory_lock($1)", _ADVISORY_LOCK)

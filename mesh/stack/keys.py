@@ -60,12 +60,12 @@ class SigningKeys:
     def prepare(self, *, now: datetime | None = None) -> None:
         """Make the first key if there is none. It may sign at once: nobody has cached an older set."""
         with self._lock:
-            if not self.list():
+            if not self.all():
                 self._save([self._make(KeyState.ACTIVE, now or datetime.now(UTC))])
             elif not self.jwks_file.exists():
-                self._save(self.list())
+                self._save(self.all())
 
-    def list(self) -> list[SigningKey]:
+    def all(self) -> list[SigningKey]:
         """All keys, oldest first."""
         if not self._state_file.exists():
             return []
@@ -79,7 +79,7 @@ class SigningKeys:
     def publish_next(self, *, now: datetime | None = None) -> SigningKey:
         """Step one: a new key in the published set. An unfinished rotation is continued, not doubled."""
         with self._lock:
-            keys = self.list()
+            keys = self.all()
             waiting = [key for key in keys if key.state is KeyState.NEXT]
             if waiting:
                 return waiting[0]
@@ -91,7 +91,7 @@ class SigningKeys:
         """Step two, when everyone has the set of step one: sign with the new key, retire the old one."""
         now = now or datetime.now(UTC)
         with self._lock:
-            keys = self.list()
+            keys = self.all()
             if not any(key.state is KeyState.NEXT for key in keys):
                 raise StackError(
                     "No key is waiting to sign. Run `hazina keys rotate` from the start."
@@ -111,7 +111,7 @@ class SigningKeys:
         """Step three: forget retired keys whose last token has ended. Answers which ones."""
         now = now or datetime.now(UTC)
         with self._lock:
-            keys = self.list()
+            keys = self.all()
             expired = [
                 key
                 for key in keys

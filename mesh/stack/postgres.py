@@ -6,24 +6,24 @@ the binaries (a clone in a private folder), both are placed in a fresh folder un
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import asyncpg
 import psutil
 
 from mesh.stack import children
 from mesh.stack.home import StackError, write_atomically
 
+_PROTOCOL = 3 << 16  # version 3.0
 DEATH_SIGNAL = signal.SIGINT  # a fast, clean shutdown
 
 _SETTINGS: Mapping[str, str] = {
@@ -110,7 +110,7 @@ class EmbeddedPostgres:
                 death_signal=DEATH_SIGNAL,
             )
         until = time.monotonic() + timeout_seconds
-        while not _answers(self.admin_url):
+        while not is_ready(self.port):
             if self.process.poll() is not None:
                 raise StackError(f"Postgres did not start:\n{_tail(log)}")
             if time.monotonic() > until:
@@ -244,24 +244,15 @@ def minimal_environment() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "TZ": "UTC"}
 
 
-async def is_ready(url: str, *, timeout_seconds: float = 5) -> bool:
-    """Whether the server at `url` takes a connection of this user and answers a query."""
+def is_ready(port: int, *, timeout_seconds: float = 2) -> bool:
+    """Whether the server on loopback takes new sessions: it asks for a password instead of saying that it is not ready."""
+    parameters = b"user\0postgres\0database\0postgres\0\0"
     try:
-        connection = await asyncpg.connect(url, timeout=timeout_seconds)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+        with socket.create_connection(("127.0.0.1", port), timeout=timeout_seconds) as connection:
+            connection.sendall(struct.pack("!ii", 8 + len(parameters), _PROTOCOL) + parameters)
+            return connection.recv(1) == b"R"
+    except OSError:
         return False
-    try:
-        return bool(await connection.fetchval("SELECT 1", timeout=timeout_seconds) == 1)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
-        return False
-    finally:
-        connection.terminate()
-
-
-def _answers(url: str) -> bool:
-    """`is_ready` for callers without an event loop, and for those inside one who may block."""
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(lambda: asyncio.run(is_ready(url))).result()
 
 
 def _tail(path: Path, lines: int = 12) -> str:

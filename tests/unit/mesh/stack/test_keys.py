@@ -21,7 +21,7 @@ def keys(tmp_path: Path) -> SigningKeys:
 
 
 def states(keys: SigningKeys) -> list[KeyState]:
-    return [key.state for key in keys.list()]
+    return [key.state for key in keys.all()]
 
 
 def published(keys: SigningKeys) -> list[str]:
@@ -30,13 +30,13 @@ def published(keys: SigningKeys) -> list[str]:
 
 def test_the_first_key_signs_at_once(keys: SigningKeys) -> None:
     assert states(keys) == [KeyState.ACTIVE]
-    assert published(keys) == [keys.list()[0].kid]
+    assert published(keys) == [keys.all()[0].kid]
 
 
 def test_preparing_again_keeps_the_key(keys: SigningKeys) -> None:
-    before = keys.list()
+    before = keys.all()
     keys.prepare()
-    assert keys.list() == before
+    assert keys.all() == before
 
 
 def test_a_key_is_published_before_it_signs(keys: SigningKeys) -> None:
@@ -50,7 +50,7 @@ def test_an_interrupted_rotation_goes_on_with_the_same_key(keys: SigningKeys) ->
 
 
 def test_a_retired_key_stays_published_until_its_last_token_has_ended(keys: SigningKeys) -> None:
-    old = keys.list()[0]
+    old = keys.all()[0]
     keys.publish_next(now=NOW)
     keys.activate_next(now=NOW)
     assert states(keys) == [KeyState.RETIRED, KeyState.ACTIVE]

@@ -1,0 +1,1 @@
+"""`hazina`: what a person does with a mesh, on the command line."""

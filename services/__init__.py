@@ -1,0 +1,1 @@
+"""The five services, and the kit in their walls. They meet only through contracts."""
