@@ -298,7 +298,7 @@ async def _passes(check: Check) -> bool:
 
 def _may_check_health(exchange: Any) -> None:
     """Envoy's own checks come without a caller; through the mesh listener and directly, `ops` and auth may ask."""
-    peer = identity.peer_of(exchange.auth_context())
+    peer = identity.peer_of(exchange)
     headers = dict(exchange.invocation_metadata())
     if peer.is_envoy and not headers.get("x-hazina-caller"):
         return
@@ -307,9 +307,7 @@ def _may_check_health(exchange: Any) -> None:
 
 def _may_reflect(exchange: Any) -> None:
     headers = dict(exchange.invocation_metadata())
-    identity.caller_of(
-        identity.peer_of(exchange.auth_context()), headers, frozenset({"ops"}), from_edge=False
-    )
+    identity.caller_of(identity.peer_of(exchange), headers, frozenset({"ops"}), from_edge=False)
 
 
 class _Guarded:
