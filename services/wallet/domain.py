@@ -201,6 +201,29 @@ class StatementLine:
     effective_time: datetime
 
 
+class StreamCause(StrEnum):
+    """Why a stream of a wallet ends."""
+
+    TOKEN_EXPIRED = "TOKEN_EXPIRED"
+    SERVICE_STOPPING = "SERVICE_STOPPING"
+    SESSION_ENDED = "SESSION_ENDED"
+    LIFETIME_REACHED = "LIFETIME_REACHED"
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """In a stream: nothing changed for a while."""
+
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnd:
+    """The last message of a stream."""
+
+    cause: StreamCause
+
+
 @dataclass(frozen=True, slots=True)
 class BalanceLine:
     """Totals of all accounts of one currency, kind and code. Sums may be larger than int64."""
@@ -300,23 +323,40 @@ def needs(steps: Iterable[Step]) -> Needs:
     )
 
 
-def code_account(id: UUID, code: str, currency: str, time: datetime) -> Account:
+def code_account(account_id: UUID, code: str, currency: str, time: datetime) -> Account:
     """A new system or external account. It is not protected: it may go below zero."""
     kind = AccountKind.EXTERNAL if code.startswith("EXTERNAL:") else AccountKind.SYSTEM
-    return Account(id, kind, None, code, currency, code, protected=False, create_time=time)
+    return Account(account_id, kind, None, code, currency, code, protected=False, create_time=time)
 
 
 def owned_account(
-    id: UUID, kind: AccountKind, owner_id: UUID, currency: str, name: str, time: datetime
+    account_id: UUID,
+    kind: AccountKind,
+    owner_id: UUID,
+    currency: str,
+    name: str,
+    time: datetime,
 ) -> Account:
     """A new wallet of a person or a group. It is protected: it cannot go below zero."""
     assert kind in (AccountKind.USER, AccountKind.GROUP), "others have a code, not an owner"
-    return Account(id, kind, owner_id, None, currency, name, protected=True, create_time=time)
+    return Account(
+        account_id, kind, owner_id, None, currency, name, protected=True, create_time=time
+    )
 
 
 def period_end_is_valid(end: datetime, *, last: datetime | None, now: datetime) -> bool:
     """Periods end in the past, and never before the last one that was closed."""
     return end <= now and (last is None or end >= last)
+
+
+def is_same_account(one: Account, other: Account) -> bool:
+    """Whether both are the same person's or group's wallet of one currency."""
+    return (one.id, one.kind, one.owner_id, one.currency) == (
+        other.id,
+        other.kind,
+        other.owner_id,
+        other.currency,
+    )
 
 
 def decide(books: Books, steps: Sequence[Step]) -> Decision:
@@ -614,8 +654,8 @@ def _refused(chain: Sequence[Step], index: int, refused: _Refused) -> list[Verdi
     ]
 
 
-def _check_id_time(id: UUID, now: datetime) -> None:
-    off_seconds = abs((id.int >> 80) / 1000 - now.timestamp())
+def _check_id_time(transfer_id: UUID, now: datetime) -> None:
+    off_seconds = abs((transfer_id.int >> 80) / 1000 - now.timestamp())
     if off_seconds > ID_TIME_TOLERANCE.total_seconds():
         raise _Refused(Refusal.ID_TIME_OUT_OF_RANGE)
 

@@ -562,9 +562,7 @@ async def read_last_seq_before(session: Session, time: datetime) -> int:
     return int(seq)
 
 
-async def read_booked_after(
-    session: Session, seq: int, *, limit: int
-) -> list[tuple[str, Booked]]:
+async def read_booked_after(session: Session, seq: int, *, limit: int) -> list[tuple[str, Booked]]:
     """Transfers of all tenants in the order of commits, from behind a place. Needs a unit of ALL_TENANTS."""
     rows = await session.execute(
         text(
@@ -573,9 +571,7 @@ async def read_booked_after(
         ),
         {"seq": seq, "limit": limit},
     )
-    return [
-        (row.tenant_id, Booked(_transfer(row[:-3]), row.seq, row.actor, None)) for row in rows
-    ]
+    return [(row.tenant_id, Booked(_transfer(row[:-3]), row.seq, row.actor, None)) for row in rows]
 
 
 def _prefixed(table: str, columns: str) -> str:
@@ -589,13 +585,15 @@ def _account(row: Sequence[Any]) -> Account:
 
 def _transfer(row: Sequence[Any]) -> Transfer:
     """From a row of _TRANSFER_COLUMNS."""
-    id, kind, debit, credit, amount_minor, currency, *others = row
-    return Transfer(id, StepKind(kind), debit, credit, Money(currency, amount_minor), *others)
+    transfer_id, kind, debit, credit, amount_minor, currency, *others = row
+    return Transfer(
+        transfer_id, StepKind(kind), debit, credit, Money(currency, amount_minor), *others
+    )
 
 
 def _hold(row: Sequence[Any]) -> Hold:
     """From a row of _HOLD_COLUMNS."""
-    id, debit, credit, amount_minor, currency, expire_time, state, *end = row
+    hold_id, debit, credit, amount_minor, currency, expire_time, state, *end = row
     return Hold(
-        id, debit, credit, Money(currency, amount_minor), expire_time, HoldState(state), *end
+        hold_id, debit, credit, Money(currency, amount_minor), expire_time, HoldState(state), *end
     )

@@ -36,7 +36,9 @@ account = Table(
     metadata,
     Column("tenant_id", Text, nullable=False),
     Column("id", Uuid, nullable=False),
-    Column("position", BigInteger, Identity(always=True), nullable=False, comment="Order of opening"),
+    Column(
+        "position", BigInteger, Identity(always=True), nullable=False, comment="Order of opening"
+    ),
     Column("kind", Text, nullable=False),
     Column("owner_id", Uuid, comment="The person or group; null for system and external accounts"),
     Column("code", Text, comment="SYSTEM:… or EXTERNAL:…; null for wallets"),
@@ -47,7 +49,9 @@ account = Table(
     Column("debits_pending", BigInteger, nullable=False, server_default=text("0")),
     Column("credits_pending", BigInteger, nullable=False, server_default=text("0")),
     Column("protected", Boolean, nullable=False, comment="May not go below zero"),
-    Column("frozen", Boolean, nullable=False, server_default=text("false"), comment="Gives nothing"),
+    Column(
+        "frozen", Boolean, nullable=False, server_default=text("false"), comment="Gives nothing"
+    ),
     Column("version", BigInteger, nullable=False, server_default=text("1")),
     Column("create_time", DateTime(timezone=True), nullable=False, server_default=func.now()),
     PrimaryKeyConstraint("tenant_id", "id"),
@@ -60,7 +64,9 @@ account = Table(
         " AND (kind IN ('USER', 'GROUP')) = (code IS NULL)",
         name="account_has_owner_or_code",
     ),
-    CheckConstraint("(kind IN ('USER', 'GROUP')) = protected", name="account_wallets_are_protected"),
+    CheckConstraint(
+        "(kind IN ('USER', 'GROUP')) = protected", name="account_wallets_are_protected"
+    ),
     CheckConstraint(_CURRENCIES, name="account_currency"),
     CheckConstraint(
         "debits_posted >= 0 AND credits_posted >= 0 AND debits_pending >= 0 AND credits_pending >= 0",

@@ -134,10 +134,14 @@ _RELAY_POSITION = "CREATE TABLE relay_position (shard smallint PRIMARY KEY, seq 
 _INDEXES = (
     "CREATE INDEX account_of_owner ON account (tenant_id, owner_id, position)",
     "CREATE INDEX transfer_book_time ON transfer USING brin (book_time)",
-    "CREATE INDEX hold_of_debit_account ON hold (tenant_id, debit_account_id, expire_time)"
-    " WHERE state = 'HELD'",
-    "CREATE INDEX hold_of_credit_account ON hold (tenant_id, credit_account_id, expire_time)"
-    " WHERE state = 'HELD'",
+    (
+        "CREATE INDEX hold_of_debit_account ON hold (tenant_id, debit_account_id, expire_time)"
+        " WHERE state = 'HELD'"
+    ),
+    (
+        "CREATE INDEX hold_of_credit_account ON hold (tenant_id, credit_account_id, expire_time)"
+        " WHERE state = 'HELD'"
+    ),
     "CREATE INDEX hold_due ON hold (expire_time) WHERE state = 'HELD' AND expire_time IS NOT NULL",
 )
 
