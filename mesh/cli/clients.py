@@ -142,7 +142,7 @@ class GrpcClient:
         except grpc.RpcError as error:
             trailers: Any = error.trailing_metadata() or ()
             details = dict(trailers).get("grpc-status-details-bin")
-            raise refusal(error.code().name, error.details() or "", details) from error
+            raise refusal(error.code().name, error.details() or "", details) from None
 
 
 _OPTIONS = [

@@ -101,6 +101,7 @@ def refusal(status: str, message: str, details: bytes | None) -> Refused:
     if details:
         contracts = load()
         decoded = contracts.message("hazina.type.v1.Status").FromString(details)
+        decoded.ClearField("details")  # says the same in the words of google.rpc
         flat = json_format.MessageToDict(decoded, descriptor_pool=contracts.pool)
         message = str(flat.get("message") or message)
     return Refused(status, message, flat)
