@@ -54,6 +54,7 @@ _PEERS_MAX = 1000
 _CACHED_SECONDS = 60.0
 _CACHE_SIZE_MAX = 20_000
 _SKEW_SECONDS = 30
+_NEVER = datetime.max.replace(tzinfo=UTC)
 _WATCH_SECONDS = 1.0
 
 
@@ -69,6 +70,7 @@ class User:
     kyc_tier: int
     second_factor_time: datetime | None
     api_key_id: UUID | None
+    expire_time: datetime = _NEVER  # of the token: streams end with it
 
 
 class Exchange:
@@ -312,8 +314,9 @@ def _user(claims: Mapping[str, Any], tenant_id: str) -> User:
             if second_factor
             else None,
             api_key_id=UUID(api_key) if api_key else None,
+            expire_time=datetime.fromtimestamp(claims["exp"], UTC),
         )
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, OSError) as error:
         raise TokenInvalid from error
 
 

@@ -65,6 +65,8 @@ class Service:
     servicers: Mapping[str, object]
     background: Sequence[Background] = ()
     checks: Mapping[str, Check] = field(default_factory=dict)
+    draining: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when no new calls come any more: streams send their last message."""
 
 
 @dataclass
@@ -158,6 +160,7 @@ async def serve(
             checking.cancel()
             await health.enter_graceful_shutdown()
             await asyncio.sleep(drain_seconds)
+            service.draining.set()
             await server.stop(GRACE_SECONDS)
             stop.set()
             await _end(tasks)

@@ -1,0 +1,1 @@
+"""Providers outside: mail, text messages, and in development what their receivers got."""
