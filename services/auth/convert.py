@@ -165,9 +165,9 @@ def time_and_id(position: Mapping[str, Any] | None) -> tuple[datetime, UUID] | N
     return datetime.fromisoformat(position["time"]), UUID(position["id"])
 
 
-def by_time_and_id(time: datetime, id: UUID) -> dict[str, str]:
+def by_time_and_id(time: datetime, item_id: UUID) -> dict[str, str]:
     """The reverse."""
-    return {"time": time.isoformat(), "id": str(id)}
+    return {"time": time.isoformat(), "id": str(item_id)}
 
 
 def name_and_id(position: Mapping[str, Any] | None) -> tuple[str, UUID] | None:
@@ -289,9 +289,7 @@ def api_key(key: ApiKey) -> user_service_pb2.ApiKey:
 
 def json_web_key_set(keys: Sequence[Mapping[str, str]]) -> auth_service_pb2.JsonWebKeySet:
     """The public keys."""
-    return auth_service_pb2.JsonWebKeySet(
-        keys=[auth_service_pb2.JsonWebKey(**key) for key in keys]
-    )
+    return auth_service_pb2.JsonWebKeySet(keys=[auth_service_pb2.JsonWebKey(**key) for key in keys])
 
 
 def tenant(one: Tenant) -> directory_service_pb2.Tenant:

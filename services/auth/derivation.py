@@ -55,7 +55,7 @@ class Derivation:
 
     def attempt_subject(self, action: str, identifier: Identifier, address: str = "") -> bytes:
         """Whom tries are counted for."""
-        text = "\n".join((action, identifier.kind, identifier.value, address))
+        text = f"{action}\n{identifier.kind}\n{identifier.value}\n{address}"
         return hmac.digest(self._attempt_key, text.encode(), "sha256")
 
     def successor(self, refresh_token: str) -> str:

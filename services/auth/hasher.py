@@ -23,9 +23,7 @@ def main() -> None:
     from argon2 import PasswordHasher
 
     os.nice(NICENESS)
-    hasher = PasswordHasher(
-        time_cost=TIME_COST, memory_cost=MEMORY_KIB, parallelism=PARALLELISM
-    )
+    hasher = PasswordHasher(time_cost=TIME_COST, memory_cost=MEMORY_KIB, parallelism=PARALLELISM)
     questions, answers = sys.stdin.buffer, sys.stdout.buffer
     while (question := _read(questions)) is not None:
         raw = json.dumps(_answer(hasher, question)).encode()

@@ -76,7 +76,9 @@ user_account = Table(
     Column("locale", Text, nullable=False),
     Column("kyc_tier", Integer, nullable=False, server_default=text("0")),
     Column("default_tenant_id", Text, ForeignKey("tenant.id"), nullable=False),
-    Column("version", BigInteger, nullable=False, comment="Counts the person's events without gaps"),
+    Column(
+        "version", BigInteger, nullable=False, comment="Counts the person's events without gaps"
+    ),
     _time("create_time"),
     _time("suspend_time", nullable=True, comment="Set while the person is suspended"),
     CheckConstraint("char_length(display_name) BETWEEN 1 AND 80", name="user_account_name_length"),
@@ -253,7 +255,9 @@ totp = Table(
     "totp",
     metadata,
     _user(primary_key=True),
-    Column("sealed_secret", LargeBinary, nullable=False, comment="AES-256-GCM, bound to the person"),
+    Column(
+        "sealed_secret", LargeBinary, nullable=False, comment="AES-256-GCM, bound to the person"
+    ),
     _time("create_time"),
     _time("confirm_time", nullable=True, comment="Set once the app is on"),
     Column("last_step", BigInteger, nullable=False, server_default=text("0")),
@@ -268,9 +272,7 @@ suspension = Table(
     Column("kind", Text, nullable=False),
     Column("note", Text, nullable=False),
     Column("actor", Text, nullable=False),
-    Column(
-        "create_time", DateTime(timezone=True), nullable=False, server_default=func.now()
-    ),
+    Column("create_time", DateTime(timezone=True), nullable=False, server_default=func.now()),
     CheckConstraint("kind IN ('suspend', 'unsuspend')", name="suspension_kind"),
     Index("suspension_user", "user_id", "create_time"),
     comment="Who was suspended or let in again, by whom and why",

@@ -89,9 +89,7 @@ class UserHandlers:
         token = ""
         if len(found) > size:
             last = found[size - 1]
-            token = self._pages.seal(
-                call, {}, convert.by_time_and_id(last.create_time, last.id)
-            )
+            token = self._pages.seal(call, {}, convert.by_time_and_id(last.create_time, last.id))
         shown = [convert.session(one, call.signed_in.session_id) for one in found[:size]]
         return pb.ListSessionsResponse(sessions=shown, next_page_token=token)
 
@@ -137,9 +135,7 @@ class UserHandlers:
         token = ""
         if len(found) > size:
             last = found[size - 1]
-            token = self._pages.seal(
-                call, {}, convert.by_time_and_id(last.create_time, last.id)
-            )
+            token = self._pages.seal(call, {}, convert.by_time_and_id(last.create_time, last.id))
         shown = [convert.api_key(key) for key in found[:size]]
         return pb.ListApiKeysResponse(api_keys=shown, next_page_token=token)
 

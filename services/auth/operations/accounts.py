@@ -219,7 +219,9 @@ async def _recover(
                 return _Refusal.TOTP_WRONG
             methods.append("otp")
         await codes.use(session, found.id, now)
-        await people.set_credential(session, person.id, kind=secret_kind, hash=secret_hash, now=now)
+        await people.set_credential(
+            session, person.id, kind=secret_kind, secret_hash=secret_hash, now=now
+        )
         await sessions.end_all(session, person.id, reason="recovery", now=now)
     await tries.forget(desk, session, tries.GIVE_CODE, identifier, origin)
     await tries.forget(desk, session, tries.GIVE_SECRET, identifier, origin)
@@ -274,12 +276,8 @@ def _for_sign_up(desk: Desk, pending: SignUp, purpose: str, now: datetime) -> Ve
     )
 
 
-def _for_person(
-    desk: Desk, person: Person, identifier: Identifier, now: datetime
-) -> Verification:
-    return _verification(
-        desk, RECOVER, person.default_tenant_id, identifier, None, person.id, now
-    )
+def _for_person(desk: Desk, person: Person, identifier: Identifier, now: datetime) -> Verification:
+    return _verification(desk, RECOVER, person.default_tenant_id, identifier, None, person.id, now)
 
 
 def _verification(
@@ -291,15 +289,15 @@ def _verification(
     user_id: UUID | None,
     now: datetime,
 ) -> Verification:
-    id = desk.clock.new_id()
+    code_id = desk.clock.new_id()
     return Verification(
-        id=id,
+        id=code_id,
         purpose=purpose,
         tenant_id=tenant_id,
         identifier=identifier,
         sign_up_id=sign_up_id,
         user_id=user_id,
-        code_hash=desk.derivation.code_hash(id, desk.derivation.code(id)),
+        code_hash=desk.derivation.code_hash(code_id, desk.derivation.code(code_id)),
         create_time=now,
         expire_time=now + domain.CODE_LIFE,
     )

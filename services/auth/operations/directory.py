@@ -105,7 +105,7 @@ async def suspend_user(desk: Desk, *, identifier: Identifier, note: str, actor: 
         await people.set_suspension(
             session,
             person.id,
-            id=desk.clock.new_id(),
+            suspension_id=desk.clock.new_id(),
             is_suspended=True,
             note=note,
             actor=actor,
@@ -125,7 +125,7 @@ async def unsuspend_user(desk: Desk, *, identifier: Identifier, note: str, actor
         await people.set_suspension(
             session,
             person.id,
-            id=desk.clock.new_id(),
+            suspension_id=desk.clock.new_id(),
             is_suspended=False,
             note=note,
             actor=actor,

@@ -56,7 +56,7 @@ async def create_api_key(
     async with desk.database.unit(tenant_id, user_id=user_id) as session:
         if await sessions.count_keys(session, user_id, now) >= domain.API_KEYS_MAX:
             raise TooManyApiKeys
-        await sessions.add_key(session, kept, hash=desk.derivation.api_key_hash(key))
+        await sessions.add_key(session, kept, key_hash=desk.derivation.api_key_hash(key))
     return NewKey(kept, key)
 
 
@@ -89,9 +89,7 @@ async def list_api_keys(
 async def revoke_api_key(desk: Desk, *, tenant_id: str, user_id: UUID, key_id: UUID) -> None:
     """End one of the person's own keys in this tenant. Raises NotFound."""
     async with desk.database.unit(tenant_id, user_id=user_id) as session:
-        revoked = await sessions.revoke_key(
-            session, user_id, tenant_id, key_id, desk.clock.now()
-        )
+        revoked = await sessions.revoke_key(session, user_id, tenant_id, key_id, desk.clock.now())
     if not revoked:
         raise NotFound
 

@@ -3,7 +3,6 @@
 from typing import Protocol
 from uuid import UUID
 
-from services.auth import domain
 from services.auth.domain import EMAIL, PHONE, RECOVER, Identifier
 from services.auth.operations.desk import EVERYWHERE, Desk
 from services.auth.store import codes, people
@@ -15,13 +14,13 @@ class Messenger(Protocol):
     """The comms service. The message id makes repeating a call harmless."""
 
     async def send_sign_up_code(
-        self, *, tenant_id: str, message_id: UUID, to: Identifier, locale: str, name: str, code: str
+        self, *, tenant_id: str, message_id: UUID, to: Identifier, locale: str, code: str
     ) -> None: ...
     async def send_recovery_code(
-        self, *, tenant_id: str, message_id: UUID, to: Identifier, locale: str, name: str, code: str
+        self, *, tenant_id: str, message_id: UUID, to: Identifier, locale: str, code: str
     ) -> None: ...
     async def send_identifier_taken(
-        self, *, tenant_id: str, message_id: UUID, to: Identifier, locale: str, name: str
+        self, *, tenant_id: str, message_id: UUID, to: Identifier, locale: str
     ) -> None: ...
 
 
@@ -34,12 +33,12 @@ async def send_code(desk: Desk, messenger: Messenger, verification_id: UUID) -> 
         if verification.sign_up_id is not None:
             pending = await codes.find_sign_up(session, verification.sign_up_id)
             assert pending is not None, "codes go with their sign-up"
-            locale, name = pending.locale, pending.display_name
+            locale = pending.locale
         else:
             assert verification.user_id is not None, "a code has one owner"
             person = await people.find(session, verification.user_id)
             assert person is not None, "codes go with their person"
-            locale, name = person.locale, person.display_name
+            locale = person.locale
     is_recovery = verification.purpose == RECOVER
     send = messenger.send_recovery_code if is_recovery else messenger.send_sign_up_code
     await send(
@@ -47,7 +46,6 @@ async def send_code(desk: Desk, messenger: Messenger, verification_id: UUID) -> 
         message_id=verification.id,
         to=verification.identifier,
         locale=locale,
-        name=name,
         code=desk.derivation.code(verification.id),
     )
 
@@ -66,7 +64,6 @@ async def send_identifier_taken(
         message_id=message_id,
         to=to,
         locale=person.locale,
-        name=person.display_name,
     )
 
 

@@ -53,9 +53,7 @@ async def update_me(
         await people.change_profile(session, changed)
         now = desk.clock.now()
         for number, place in enumerate(person.places, start=1):
-            await desk.news.updated(
-                session, changed, place.tenant_id, person.version + number, now
-            )
+            await desk.news.updated(session, changed, place.tenant_id, person.version + number, now)
     return changed
 
 

@@ -28,9 +28,9 @@ async def get_readiness(probes: Mapping[str, Probe]) -> Mapping[str, PartState]:
     states = await asyncio.gather(*(_ask(probe) for probe in probes.values()))
     parts = dict(zip(probes, states, strict=True))
     if any(state is not PartState.SERVING for state in states):
-        raise NotReady(
-            retry_after_seconds=1, **{name: state.value for name, state in parts.items()}
-        )
+        refusal = NotReady(retry_after_seconds=1)
+        refusal.metadata.update({name: state.value for name, state in parts.items()})
+        raise refusal
     return parts
 
 

@@ -131,9 +131,7 @@ async def step_up(
         wait = await tries.count(desk, unit, tries.GIVE_TOTP, subject, origin, now)
         outcome = _Refusal.TOTP_WRONG
         if not wait:
-            outcome = await _step_up(
-                desk, unit, user_id, session_id, totp_code, refresh_token, now
-            )
+            outcome = await _step_up(desk, unit, user_id, session_id, totp_code, refresh_token, now)
             if isinstance(outcome, SignedIn):
                 await tries.forget(desk, unit, tries.GIVE_TOTP, subject, origin)
     tries.refuse(wait)

@@ -49,8 +49,6 @@ def refuse(wait_seconds: float) -> None:
         raise TooManyAttempts(retry_after_seconds=wait_seconds)
 
 
-def _subjects(
-    desk: Desk, action: str, identifier: Identifier, origin: Origin
-) -> Sequence[bytes]:
+def _subjects(desk: Desk, action: str, identifier: Identifier, origin: Origin) -> Sequence[bytes]:
     derive = desk.derivation.attempt_subject
     return derive(action, identifier, f"at {origin.address}"), derive(action, identifier)

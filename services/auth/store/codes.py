@@ -14,9 +14,7 @@ _ADD_SIGN_UP = text(
     " create_time) VALUES (:id, :tenant_id, :kind, :value, :display_name, :locale, :secret_kind, :secret_hash,"
     " :create_time)"
 )
-_SIGN_UP_COLUMNS = (
-    "id, tenant_id, identifier_kind, identifier, display_name, locale, secret_kind, secret_hash, create_time"
-)
+_SIGN_UP_COLUMNS = "id, tenant_id, identifier_kind, identifier, display_name, locale, secret_kind, secret_hash, create_time"
 _NEWEST_SIGN_UP = text(
     f"SELECT {_SIGN_UP_COLUMNS} FROM sign_up WHERE identifier = :value ORDER BY create_time DESC LIMIT 1"
 )
@@ -48,9 +46,9 @@ async def find_newest_sign_up(session: Session, identifier: Identifier) -> SignU
     return None if row is None else _sign_up(row)
 
 
-async def find_sign_up(session: Session, id: UUID) -> SignUp | None:
+async def find_sign_up(session: Session, sign_up_id: UUID) -> SignUp | None:
     """An account that waits for its code."""
-    row = (await session.execute(_SIGN_UP, {"id": id})).one_or_none()
+    row = (await session.execute(_SIGN_UP, {"id": sign_up_id})).one_or_none()
     return None if row is None else _sign_up(row)
 
 
@@ -86,9 +84,7 @@ _CODE = text(
     "SELECT id, tenant_id, purpose, identifier_kind, identifier, sign_up_id, user_id, code_hash, create_time,"
     " expire_time FROM verification_code WHERE id = :id AND use_time IS NULL AND expire_time > :now"
 )
-_COUNT_ATTEMPT = text(
-    "UPDATE verification_code SET attempts = attempts + 1 WHERE id = ANY (:ids)"
-)
+_COUNT_ATTEMPT = text("UPDATE verification_code SET attempts = attempts + 1 WHERE id = ANY (:ids)")
 _USE = text("UPDATE verification_code SET use_time = :now WHERE id = :id")
 
 
@@ -131,9 +127,9 @@ async def lock_live(
     return [_verification(row) for row in await session.execute(_LIVE_CODES, parameters)]
 
 
-async def find_live(session: Session, id: UUID, now: datetime) -> Verification | None:
+async def find_live(session: Session, code_id: UUID, now: datetime) -> Verification | None:
     """A code that may still be sent; None once it was used, replaced or has expired."""
-    row = (await session.execute(_CODE, {"id": id, "now": now})).one_or_none()
+    row = (await session.execute(_CODE, {"id": code_id, "now": now})).one_or_none()
     return None if row is None else _verification(row)
 
 
@@ -143,9 +139,9 @@ async def count_attempt(session: Session, ids: Sequence[UUID]) -> None:
         await session.execute(_COUNT_ATTEMPT, {"ids": list(ids)})
 
 
-async def use(session: Session, id: UUID, now: datetime) -> None:
+async def use(session: Session, code_id: UUID, now: datetime) -> None:
     """A code was given back; it does not work again."""
-    await session.execute(_USE, {"id": id, "now": now})
+    await session.execute(_USE, {"id": code_id, "now": now})
 
 
 def _verification(row: Row[tuple[object, ...]]) -> Verification:
@@ -173,7 +169,7 @@ ON CONFLICT (subject) DO UPDATE SET
   start_time = CASE WHEN a.start_time + make_interval(secs => a.window_seconds) <= excluded.start_time
     THEN excluded.start_time ELSE a.start_time END,
   window_seconds = excluded.window_seconds
-RETURNING subject, count, start_time
+RETURNING subject, count AS tried, start_time
 """
 )
 _FORGET_TRIES = text("DELETE FROM attempt WHERE subject = ANY (:subjects)")
@@ -189,7 +185,7 @@ async def count_try(
         "now": now,
     }
     rows = {
-        bytes(row.subject): Tries(row.count, row.start_time)
+        bytes(row.subject): Tries(row.tried, row.start_time)
         for row in await session.execute(_COUNT_TRY, parameters)
     }
     return [rows[subject] for subject, _ in limits]
@@ -202,7 +198,9 @@ async def forget_tries(session: Session, subjects: Sequence[bytes]) -> None:
 
 _PURGE = (
     text("DELETE FROM sign_up WHERE create_time < CAST(:now AS timestamptz) - interval '7 days'"),
-    text("DELETE FROM verification_code WHERE expire_time < CAST(:now AS timestamptz) - interval '1 day'"),
+    text(
+        "DELETE FROM verification_code WHERE expire_time < CAST(:now AS timestamptz) - interval '1 day'"
+    ),
     text("DELETE FROM attempt WHERE start_time < CAST(:now AS timestamptz) - interval '1 hour'"),
     text(
         "DELETE FROM session WHERE expire_time < CAST(:now AS timestamptz) - interval '7 days'"

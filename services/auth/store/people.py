@@ -34,7 +34,9 @@ _BY_IDENTIFIER_LOCKED = text(
     + " WHERE u.id = (SELECT i.user_id FROM identifier i WHERE i.value = :value) FOR UPDATE OF u"
 )
 # People of one tenant. The wall hides all others, and the join says so once more.
-_IN_TENANT = _PERSON + " JOIN membership place ON place.user_id = u.id AND place.tenant_id = :tenant_id"
+_IN_TENANT = (
+    _PERSON + " JOIN membership place ON place.user_id = u.id AND place.tenant_id = :tenant_id"
+)
 _IN_TENANT_BY_IDENTIFIER = text(
     _IN_TENANT + " WHERE u.id = (SELECT i.user_id FROM identifier i WHERE i.value = :value)"
 )
@@ -192,7 +194,7 @@ async def set_suspension(
     session: Session,
     user_id: UUID,
     *,
-    id: UUID,
+    suspension_id: UUID,
     is_suspended: bool,
     note: str,
     actor: str,
@@ -204,7 +206,14 @@ async def set_suspension(
     kind = "suspend" if is_suspended else "unsuspend"
     await session.execute(
         _NOTE,
-        {"id": id, "user_id": user_id, "kind": kind, "note": note, "actor": actor, "now": now},
+        {
+            "id": suspension_id,
+            "user_id": user_id,
+            "kind": kind,
+            "note": note,
+            "actor": actor,
+            "now": now,
+        },
     )
 
 
@@ -225,9 +234,7 @@ _SAME_CREDENTIAL = text(
 _SET_CREDENTIAL = text(
     "UPDATE credential SET kind = :kind, hash = :hash, update_time = :now WHERE user_id = :user_id"
 )
-_REHASH = text(
-    "UPDATE credential SET hash = :hash WHERE user_id = :user_id AND hash = :old_hash"
-)
+_REHASH = text("UPDATE credential SET hash = :hash WHERE user_id = :user_id AND hash = :old_hash")
 
 
 async def find_credential(session: Session, identifier: Identifier) -> Credential | None:
@@ -244,17 +251,17 @@ async def still_has_credential(session: Session, credential: Credential) -> bool
 
 
 async def set_credential(
-    session: Session, user_id: UUID, *, kind: str, hash: str, now: datetime
+    session: Session, user_id: UUID, *, kind: str, secret_hash: str, now: datetime
 ) -> None:
     """Replace a person's secret."""
     await session.execute(
-        _SET_CREDENTIAL, {"user_id": user_id, "kind": kind, "hash": hash, "now": now}
+        _SET_CREDENTIAL, {"user_id": user_id, "kind": kind, "hash": secret_hash, "now": now}
     )
 
 
-async def replace_hash(session: Session, credential: Credential, hash: str) -> None:
+async def replace_hash(session: Session, credential: Credential, new_hash: str) -> None:
     """Store the same secret hashed with newer parameters, unless the secret was changed meanwhile."""
-    parameters = {"user_id": credential.user_id, "old_hash": credential.hash, "hash": hash}
+    parameters = {"user_id": credential.user_id, "old_hash": credential.hash, "hash": new_hash}
     await session.execute(_REHASH, parameters)
 
 

@@ -91,14 +91,16 @@ async def lock_by_token(unit: Unit, token_hash: bytes) -> tuple[Session, int] | 
     return None if row is None else (_session(row), token.generation)
 
 
-async def end(unit: Unit, id: UUID, *, reason: str, now: datetime) -> None:
+async def end(unit: Unit, session_id: UUID, *, reason: str, now: datetime) -> None:
     """End a session; an ended one stays as it is."""
-    await unit.execute(_END, {"id": id, "reason": reason, "now": now})
+    await unit.execute(_END, {"id": session_id, "reason": reason, "now": now})
 
 
-async def end_own(unit: Unit, user_id: UUID, id: UUID, *, reason: str, now: datetime) -> bool:
+async def end_own(
+    unit: Unit, user_id: UUID, session_id: UUID, *, reason: str, now: datetime
+) -> bool:
     """End one of a person's live sessions; False when there is no such one."""
-    parameters = {"user_id": user_id, "id": id, "reason": reason, "now": now}
+    parameters = {"user_id": user_id, "id": session_id, "reason": reason, "now": now}
     return await unit.scalar(_END_OWN, parameters) is not None
 
 
@@ -122,9 +124,9 @@ async def list_live(
     return [_session(row) for row in await unit.execute(_LIST, parameters)]
 
 
-async def stands(unit: Unit, user_id: UUID, id: UUID, now: datetime) -> bool:
+async def stands(unit: Unit, user_id: UUID, either_id: UUID, now: datetime) -> bool:
     """Whether a session, or the API key of this id, is live. Two index look-ups."""
-    return bool(await unit.scalar(_STANDS, {"user_id": user_id, "id": id, "now": now}))
+    return bool(await unit.scalar(_STANDS, {"user_id": user_id, "id": either_id, "now": now}))
 
 
 def _values(session: Session) -> dict[str, object]:
@@ -160,9 +162,7 @@ def _session(row: Row[tuple[object, ...]]) -> Session:
 
 # API keys
 
-_KEY = (
-    "k.id, k.user_id, k.tenant_id, k.name, k.prefix, k.permissions, k.create_time, k.expire_time, k.last_use_time"
-)
+_KEY = "k.id, k.user_id, k.tenant_id, k.name, k.prefix, k.permissions, k.create_time, k.expire_time, k.last_use_time"
 _LOCK_OWNER = text("SELECT 1 FROM user_account WHERE id = :user_id FOR UPDATE")
 _COUNT_KEYS = text(
     "SELECT count(*) FROM api_key WHERE user_id = :user_id AND revoke_time IS NULL AND expire_time > :now"
@@ -201,7 +201,7 @@ async def count_keys(unit: Unit, user_id: UUID, now: datetime) -> int:
     return int(await unit.scalar(_COUNT_KEYS, {"user_id": user_id, "now": now}) or 0)
 
 
-async def add_key(unit: Unit, key: ApiKey, *, hash: bytes) -> None:
+async def add_key(unit: Unit, key: ApiKey, *, key_hash: bytes) -> None:
     """Store a key by its hash."""
     await unit.execute(
         _ADD_KEY,
@@ -211,7 +211,7 @@ async def add_key(unit: Unit, key: ApiKey, *, hash: bytes) -> None:
             "user_id": key.user_id,
             "name": key.name,
             "prefix": key.prefix,
-            "hash": hash,
+            "hash": key_hash,
             "permissions": list(key.permissions),
             "create_time": key.create_time,
             "expire_time": key.expire_time,
@@ -241,9 +241,11 @@ async def list_keys(
     return [_key(row) for row in await unit.execute(_LIST_KEYS, parameters)]
 
 
-async def revoke_key(unit: Unit, user_id: UUID, tenant_id: str, id: UUID, now: datetime) -> bool:
+async def revoke_key(
+    unit: Unit, user_id: UUID, tenant_id: str, key_id: UUID, now: datetime
+) -> bool:
     """End a person's live key in a tenant; False when there is no such one."""
-    parameters = {"user_id": user_id, "tenant_id": tenant_id, "id": id, "now": now}
+    parameters = {"user_id": user_id, "tenant_id": tenant_id, "id": key_id, "now": now}
     return await unit.scalar(_REVOKE_KEY, parameters) is not None
 
 
@@ -256,9 +258,9 @@ async def find_holder(unit: Unit, prefix: str, now: datetime) -> tuple[KeyHolder
     return holder, bytes(row.hash)
 
 
-async def touch_key(unit: Unit, id: UUID, minute: datetime) -> None:
+async def touch_key(unit: Unit, key_id: UUID, minute: datetime) -> None:
     """Remember when a key was used."""
-    await unit.execute(_TOUCH_KEY, {"id": id, "minute": minute})
+    await unit.execute(_TOUCH_KEY, {"id": key_id, "minute": minute})
 
 
 def _key(row: Row[tuple[object, ...]]) -> ApiKey:
@@ -288,7 +290,9 @@ _START_TOTP = text(
     " last_step = 0 WHERE totp.confirm_time IS NULL RETURNING 1"
 )
 _USE_TOTP = text("UPDATE totp SET last_step = :step WHERE user_id = :user_id")
-_CONFIRM_TOTP = text("UPDATE totp SET confirm_time = :now, last_step = :step WHERE user_id = :user_id")
+_CONFIRM_TOTP = text(
+    "UPDATE totp SET confirm_time = :now, last_step = :step WHERE user_id = :user_id"
+)
 _DROP_TOTP = text("DELETE FROM totp WHERE user_id = :user_id")
 
 
