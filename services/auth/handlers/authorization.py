@@ -16,7 +16,7 @@ from services.auth.operations import keys
 from services.auth.operations.desk import Desk
 from services.kit import identity, telemetry
 from services.kit.errors import ServiceError
-from services.kit.telemetry import rpc_seconds
+from services.kit.telemetry import RpcMeter
 
 SERVICE = "envoy.service.auth.v3.Authorization"
 _METHOD = f"/{SERVICE}/Check"
@@ -29,6 +29,7 @@ class AuthorizationHandler(grpc.GenericRpcHandler):
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._meter = RpcMeter("auth", _METHOD, is_audited=False)
         self._check = grpc.unary_unary_rpc_method_handler(
             self.serve,
             request_deserializer=pb.CheckRequest.FromString,
@@ -64,7 +65,7 @@ class AuthorizationHandler(grpc.GenericRpcHandler):
             raise
         finally:
             seconds = time.perf_counter() - started
-            rpc_seconds.labels("auth", _METHOD, code, reason).observe(seconds)
+            self._meter.done(code, reason, seconds, telemetry.new_request_id(), "", "", "edge")
 
 
 def _allowed(token: str) -> pb.CheckResponse:
