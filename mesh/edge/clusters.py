@@ -103,7 +103,7 @@ def _service(
                 "interval": "5s",
                 "unhealthy_interval": "1s",
                 "unhealthy_edge_interval": "1s",
-                "no_traffic_interval": "5s",
+                "no_traffic_interval": "1s",
                 "no_traffic_healthy_interval": "5s",
                 "unhealthy_threshold": 2,
                 "healthy_threshold": 1,

@@ -106,7 +106,7 @@ class Stack:
     @property
     def hook_secret(self) -> str:
         """The last part of the path that providers call back on."""
-        return self.home.secret("hook")
+        return self.home.secret("hook")[:40]
 
 
 def process_environment() -> dict[str, str]:
@@ -156,6 +156,7 @@ def simulator_environment(stack: Stack, simulator: str) -> dict[str, str]:
     return {
         **process_environment(),
         "HAZINA_PROFILE": "development",
+        "HAZINA_PORT_BASE": str(stack.ports.base),
         **_SIMULATORS[simulator](stack),
     }
 
@@ -217,15 +218,15 @@ _EXTRA: Mapping[str, Callable[[Stack], dict[str, str]]] = {
 
 _SIMULATORS: Mapping[str, Callable[[Stack], dict[str, str]]] = {
     "mail": lambda stack: {
-        "HAZINA_SMTP_ADDRESS": f"127.0.0.1:{stack.ports.smtp}",
-        "HAZINA_LISTEN_ADDRESS": f"127.0.0.1:{stack.ports.mail_viewer}",
+        "HAZINA_MAIL_SMTP_ADDRESS": f"127.0.0.1:{stack.ports.smtp}",
+        "HAZINA_MAIL_VIEWER_ADDRESS": f"127.0.0.1:{stack.ports.mail_viewer}",
     },
     "sms": lambda stack: {
-        "HAZINA_LISTEN_ADDRESS": f"127.0.0.1:{stack.ports.sms}",
+        "HAZINA_SMS_ADDRESS": f"127.0.0.1:{stack.ports.sms}",
         **_africastalking_account(stack),
     },
     "mobile_money": lambda stack: {
-        "HAZINA_LISTEN_ADDRESS": f"127.0.0.1:{stack.ports.mobile_money}",
+        "HAZINA_MOBILE_MONEY_ADDRESS": f"127.0.0.1:{stack.ports.mobile_money}",
         **_daraja_account(stack),
     },
 }

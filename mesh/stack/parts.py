@@ -7,11 +7,12 @@ import os
 import pwd
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mesh.stack import children, envoy, migrate, postgres, valkey
+from mesh.stack import children, due, envoy, migrate, postgres, valkey
 from mesh.stack.environment import (
     SIMULATORS,
     Stack,
@@ -21,7 +22,7 @@ from mesh.stack.environment import (
 )
 from mesh.stack.home import ROOT
 from mesh.stack.ports import SERVICES
-from mesh.stack.probes import envoy_finds_healthy, http_status, listens
+from mesh.stack.probes import http_status, listens
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,21 +182,18 @@ def _simulator(stack: Stack, name: str) -> Part:
 
 
 def _service(stack: Stack, name: str) -> Part:
-    admin_socket = stack.home.envoy / "admin.sock"
-
-    async def ready() -> bool:
-        if not await listens(stack.ports.service(name)):
-            return False
-        # While Envoy itself is down, listening is all that can be seen.
-        return await envoy_finds_healthy(admin_socket, f"{name}_mesh") is not False
-
+    # At a second start certificates and keys are there, and only Envoy waits for its files.
+    has_files = (stack.home.certificates / name).exists() and not due.is_due(
+        stack.home, time.time()
+    )
+    files = () if has_files else ("files",)
     return Part(
         name=name,
-        after=("files", "migrations", *(() if stack.settings.redis_url else ("valkey",))),
+        after=(*files, "migrations", *(() if stack.settings.redis_url else ("valkey",))),
         launch=lambda: Launch(
             [sys.executable, "-m", f"services.{name}"], service_environment(stack, name)
         ),
-        ready=ready,
+        ready=lambda: _all_listen([stack.ports.service(name)]),
         ports={
             f"{name}, gRPC": stack.ports.service(name),
             f"{name}, metrics": stack.ports.metrics(name),
@@ -205,12 +203,15 @@ def _service(stack: Stack, name: str) -> Part:
 
 
 def _envoy(stack: Stack) -> Part:
+    services = tuple(name for name in SERVICES if _exists("services", name))
+
     async def ready() -> bool:
         return await http_status(stack.ports.envoy_metrics, "/ready") == 200
 
     return Part(
         name="envoy",
-        after=("files",),
+        # Started last, it finds every service healthy at its first look.
+        after=("files", *services),
         launch=lambda: Launch(envoy.command(), process_environment(), stack.home.envoy),
         ready=ready,
         ports={

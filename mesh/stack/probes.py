@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-from pathlib import Path
 
 
 async def http_status(port: int, path: str, *, timeout_seconds: float = 3) -> int:
@@ -45,29 +43,3 @@ async def listens(port: int) -> bool:
         return False
     writer.close()
     return True
-
-
-async def envoy_finds_healthy(admin_socket: Path, cluster: str) -> bool | None:
-    """What Envoy's own health check (gRPC, over mTLS) says of `cluster`; None when Envoy cannot be asked."""
-    try:
-        async with asyncio.timeout(2):
-            reader, writer = await asyncio.open_unix_connection(_short(admin_socket))
-            try:
-                writer.write(b"GET /clusters HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n")
-                answer = (await reader.read()).decode(errors="replace")
-            finally:
-                writer.close()
-    except (OSError, TimeoutError):
-        return None
-    flags = [
-        line.partition("::health_flags::")[2].strip()
-        for line in answer.splitlines()
-        if line.startswith(f"{cluster}::") and "::health_flags::" in line
-    ]
-    return all(flag == "healthy" for flag in flags) if flags else None
-
-
-def _short(path: Path) -> str:
-    """A name of `path` that fits into the 107 bytes of a socket address, however deep the clone lies."""
-    relative = os.path.relpath(path)
-    return min(str(path), relative, key=len)

@@ -142,9 +142,7 @@ class Supervisor:
                 raise StackError(f"failed ({status}). {log}:\n{logs.tail(log, 12, since=before)}")
             if part.remember is not None:
                 await asyncio.to_thread(part.remember)
-        shown.phase = Phase.READY
-        self._ready[part.name].set()
-        self._tell()
+        self._is_ready(part, shown)
 
     async def _keep_process(self, part: Part, shown: PartState) -> None:
         pause, deaths = PAUSE_SECONDS_FIRST, 0
@@ -192,9 +190,8 @@ class Supervisor:
                     self._kill_group(child)
                     await exit_task
                     return f"was not ready within {READY_SECONDS_MAX:.0f} s"
-                shown.phase, shown.message = Phase.READY, ""
-                self._ready[part.name].set()
-                self._tell()
+                shown.message = ""
+                self._is_ready(part, shown)
             else:
                 ready_task.cancel()
             status = await exit_task
@@ -203,6 +200,14 @@ class Supervisor:
         self._kill_group(child)  # what the process itself had started
         self._forget(part, shown)
         return _ending(status)
+
+    def _is_ready(self, part: Part, shown: PartState) -> None:
+        shown.phase = Phase.READY
+        self._ready[part.name].set()
+        self._say(
+            f"{part.name} is ready, {time.time() - self.state.start_time:.1f} s after the start"
+        )
+        self._tell()
 
     async def _until_ready(self, part: Part) -> bool:
         until = time.monotonic() + READY_SECONDS_MAX

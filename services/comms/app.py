@@ -6,12 +6,6 @@ from types import ModuleType
 
 import httpx
 from redis.asyncio import Redis
-from services.kit.clock import Clock
-from services.kit.database import Database
-from services.kit.inbox import Consumer
-from services.kit.jobs import Jobs
-from services.kit.pages import Pages
-from services.kit.server import Service
 
 from hazina.comms.v1 import (
     development_service_pb2,
@@ -26,6 +20,12 @@ from services.comms.config import Config
 from services.comms.domain import LOCALES, Catalog, Channel
 from services.comms.handlers import DevelopmentHandlers, MessageHandlers, NotificationHandlers
 from services.comms.operations import Post
+from services.kit.clock import Clock
+from services.kit.database import Database
+from services.kit.inbox import Consumer
+from services.kit.jobs import Jobs
+from services.kit.pages import Pages
+from services.kit.server import Service
 
 __all__ = ["build", "catalog"]
 

@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from google.protobuf.message import Message
-from services.kit.clock import derived_id
-from services.kit.database import Session
-from services.kit.inbox import Handler
-from services.kit.jobs import Jobs
 
 from hazina.auth.v1 import auth_events_pb2
 from hazina.event.v1.envelope_pb2 import Envelope
 from hazina.payments.v1 import payments_events_pb2
 from services.comms import convert, operations
 from services.comms.domain import Notice, notices
+from services.kit.clock import derived_id
+from services.kit.database import Session
+from services.kit.inbox import Handler
+from services.kit.jobs import Jobs
 
 __all__ = ["PAYLOADS", "STREAMS", "define_jobs", "handlers"]
 

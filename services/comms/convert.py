@@ -5,8 +5,6 @@ from uuid import UUID
 
 import phonenumbers
 from google.protobuf.timestamp_pb2 import Timestamp
-from services.kit.errors import FieldViolation, ValidationFailed
-from services.kit.money import Money
 
 from hazina.auth.v1 import auth_events_pb2
 from hazina.comms.v1 import development_service_pb2, message_service_pb2
@@ -14,6 +12,8 @@ from hazina.payments.v1 import payments_events_pb2, transaction_pb2
 from hazina.type.v1 import money_pb2
 from services.comms.clients.viewers import Arrival
 from services.comms.domain import LOCALES, Channel, Contact, Movement, Recipient
+from services.kit.errors import FieldViolation, ValidationFailed
+from services.kit.money import Money
 
 __all__ = ["contact", "movement", "recipient", "sent_messages", "template", "wanted"]
 

@@ -8,9 +8,8 @@ from datetime import timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from services.kit.money import Money
-
 from services.comms.errors import TemplateVariableMismatch
+from services.kit.money import Money
 
 __all__ = [
     "ATTEMPTS_MAX",

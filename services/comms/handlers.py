@@ -2,14 +2,13 @@
 
 from uuid import UUID
 
-from services.kit.identity import Call
-from services.kit.pages import Pages
-
 from hazina.comms.v1 import development_service_pb2 as development_pb
 from hazina.comms.v1 import message_service_pb2 as message_pb
 from services.comms import convert, operations
 from services.comms.clients.viewers import Arrival, Viewers
 from services.comms.domain import Channel
+from services.kit.identity import Call
+from services.kit.pages import Pages
 
 __all__ = ["DevelopmentHandlers", "MessageHandlers", "NotificationHandlers"]
 

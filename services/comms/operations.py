@@ -16,10 +16,6 @@ from typing import Protocol
 from uuid import UUID
 
 from prometheus_client import Counter
-from services.kit import crash, telemetry
-from services.kit.clock import Clock
-from services.kit.database import ALL_TENANTS, Database, Session, finish
-from services.kit.errors import ServiceUnavailable
 
 from services.comms import store
 from services.comms.domain import (
@@ -42,6 +38,10 @@ from services.comms.errors import (
     MessageExists,
     RecipientRefused,
 )
+from services.kit import crash, telemetry
+from services.kit.clock import Clock
+from services.kit.database import ALL_TENANTS, Database, Session, finish
+from services.kit.errors import ServiceUnavailable
 
 __all__ = [
     "SEND_JOB",

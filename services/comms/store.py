@@ -5,12 +5,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.kit.database import Session
 from sqlalchemy import and_, delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from services.comms.domain import Channel, Contact, Message, Recipient, State
 from services.comms.tables import contact, message
+from services.kit.database import Session
 
 __all__ = [
     "add_message",

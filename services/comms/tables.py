@@ -1,6 +1,5 @@
 """The tables of the schema `comms`."""
 
-from services.kit import audit, inbox
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -17,6 +16,8 @@ from sqlalchemy import (
     func,
     text,
 )
+
+from services.kit import audit, inbox
 
 __all__ = ["contact", "message", "metadata"]
 

@@ -11,11 +11,11 @@ import os
 import re
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from joserfc import jwt
@@ -50,9 +50,11 @@ TENANT_ID = re.compile(r"^[a-z][a-z0-9-]{0,30}$")
 
 _ISSUER = _AUDIENCE = "hazina"
 _TRUST_PREFIX = b"spiffe://hazina/"
+_PEERS_MAX = 1000
 _CACHED_SECONDS = 60.0
 _CACHE_SIZE_MAX = 20_000
 _SKEW_SECONDS = 30
+_NEVER = datetime.max.replace(tzinfo=UTC)
 _WATCH_SECONDS = 1.0
 
 
@@ -68,6 +70,7 @@ class User:
     kyc_tier: int
     second_factor_time: datetime | None
     api_key_id: UUID | None
+    expire_time: datetime = _NEVER  # of the token: streams end with it
 
 
 class Exchange:
@@ -129,21 +132,39 @@ class Peer:
         return self.name in ("edge", "mesh")
 
 
-_peers: dict[bytes, Peer] = {}
+class Connection(Protocol):
+    """The part of a gRPC server context that tells about the other end of the connection."""
+
+    def auth_context(self) -> Mapping[str, Any]: ...
+    def peer_identities(self) -> Iterable[bytes] | None: ...
+    def peer_identity_key(self) -> str | None: ...
 
 
-def peer_of(auth_context: Mapping[str, Any]) -> Peer:
-    """The peer of a TLS connection. Raises AccessDenied unless its certificate has exactly one URI SAN, one of ours."""
-    identities = auth_context.get("peer_spiffe_id")
-    if identities is None or len(identities) != 1:
-        raise AccessDenied("The client certificate must carry exactly one identity.")
-    identity = identities[0]
-    peer = _peers.get(identity)
+_peers: dict[tuple[object, ...], Peer] = {}
+
+
+def peer_of(connection: Connection) -> Peer:
+    """The peer of a TLS connection. Raises AccessDenied unless its certificate has exactly one URI SAN, one of ours.
+
+    The full look at a certificate copies all of it, so it is taken once for each set of names that certificates carry.
+    """
+    names = (connection.peer_identity_key(), *(connection.peer_identities() or ()))
+    peer = _peers.get(names)
     if peer is None:
-        if not identity.startswith(_TRUST_PREFIX) or len(_peers) > 1000:
-            raise AccessDenied("The client certificate is of another trust domain.")
-        peer = _peers[identity] = Peer(identity[len(_TRUST_PREFIX) :].decode("ascii", "replace"))
+        peer = _certified(connection.auth_context())
+        if len(_peers) < _PEERS_MAX:
+            _peers[names] = peer
     return peer
+
+
+def _certified(auth_context: Mapping[str, Any]) -> Peer:
+    uris, identities = auth_context.get("peer_uri", ()), auth_context.get("peer_spiffe_id", ())
+    if len(uris) != 1 or len(identities) != 1:
+        raise AccessDenied("The client certificate must carry exactly one identity.")
+    [identity] = identities
+    if not identity.startswith(_TRUST_PREFIX):
+        raise AccessDenied("The client certificate is of another trust domain.")
+    return Peer(identity[len(_TRUST_PREFIX) :].decode("ascii", "replace"))
 
 
 def caller_of(
@@ -165,12 +186,13 @@ def caller_of(
 class _Verified:
     """A token that was found good, and the users that it was turned into, by tenant."""
 
-    __slots__ = ("cached_until", "claims", "expire_time", "users")
+    __slots__ = ("cached_until", "claims", "expire_time", "subject", "users")
 
     def __init__(self, claims: dict[str, Any], now: float) -> None:
         self.claims = claims
         self.expire_time = float(claims["exp"])
         self.cached_until = min(now + _CACHED_SECONDS, self.expire_time)
+        self.subject = str(UUID(claims["sub"]))
         self.users: dict[str, User] = {}
 
 
@@ -190,18 +212,22 @@ class Tokens:
         return self._verified(token).claims
 
     def user(self, token: str, tenant_id: str) -> User:
-        """The token's user in this tenant (empty: their default one). Raises TenantNotFound where they are not a member."""
+        """The token's user in this tenant (empty: the default one). Raises TenantNotFound where they are no member."""
+        return self.identify(token, tenant_id)[0]
+
+    def identify(self, token: str, tenant_id: str) -> tuple[User, str]:
+        """The same, with the user's id as text."""
         verified = self._verified(token)
         user = verified.users.get(tenant_id)
         if user is None:
             user = verified.users[tenant_id] = _user(verified.claims, tenant_id)
-        return user
+        return user, verified.subject
 
     def _verified(self, token: str) -> _Verified:
         now = time.time()
         if now >= self._look_again_at:
             self._reload(now)
-        digest = hashlib.sha256(token.encode()).digest()
+        digest = hashlib.blake2b(token.encode(), digest_size=32).digest()
         verified = self._cache.get(digest)
         if verified is not None:
             if now < verified.cached_until:
@@ -288,8 +314,9 @@ def _user(claims: Mapping[str, Any], tenant_id: str) -> User:
             if second_factor
             else None,
             api_key_id=UUID(api_key) if api_key else None,
+            expire_time=datetime.fromtimestamp(claims["exp"], UTC),
         )
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, OSError) as error:
         raise TokenInvalid from error
 
 

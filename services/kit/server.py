@@ -59,12 +59,18 @@ Check = Callable[[], Awaitable[None]]
 
 @dataclass
 class Service:
-    """What a service is made of: its RPCs, the work beside them, and what it needs to be healthy."""
+    """What a service is made of: its RPCs, the work beside them, and what it needs to be healthy.
+
+    `foreign` serves contracts that are not ours, which carry no policy: each checks its peer by itself.
+    """
 
     name: str
     servicers: Mapping[str, object]
     background: Sequence[Background] = ()
     checks: Mapping[str, Check] = field(default_factory=dict)
+    draining: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when no new calls come any more: streams send their last message."""
+    foreign: Sequence[grpc.GenericRpcHandler] = ()
 
 
 @dataclass
@@ -141,6 +147,7 @@ async def serve(
             server.add_generic_rpc_handlers(
                 (wrapper.compile(name, handlers, descriptors[name], context),)
             )
+        server.add_generic_rpc_handlers(tuple(service.foreign))
         health = health_aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(health, _Guarded(server, _may_check_health))
         _reflect(server)
@@ -158,6 +165,7 @@ async def serve(
             checking.cancel()
             await health.enter_graceful_shutdown()
             await asyncio.sleep(drain_seconds)
+            service.draining.set()
             await server.stop(GRACE_SECONDS)
             stop.set()
             await _end(tasks)
@@ -298,7 +306,7 @@ async def _passes(check: Check) -> bool:
 
 def _may_check_health(exchange: Any) -> None:
     """Envoy's own checks come without a caller; through the mesh listener and directly, `ops` and auth may ask."""
-    peer = identity.peer_of(exchange.auth_context())
+    peer = identity.peer_of(exchange)
     headers = dict(exchange.invocation_metadata())
     if peer.is_envoy and not headers.get("x-hazina-caller"):
         return
@@ -307,9 +315,7 @@ def _may_check_health(exchange: Any) -> None:
 
 def _may_reflect(exchange: Any) -> None:
     headers = dict(exchange.invocation_metadata())
-    identity.caller_of(
-        identity.peer_of(exchange.auth_context()), headers, frozenset({"ops"}), from_edge=False
-    )
+    identity.caller_of(identity.peer_of(exchange), headers, frozenset({"ops"}), from_edge=False)
 
 
 class _Guarded:

@@ -13,13 +13,16 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
 
 import structlog
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, Counter, Gauge
+from prometheus_client.metrics_core import HistogramMetricFamily
+from prometheus_client.registry import Collector
 
 from services.kit.config import ServiceConfig
 
@@ -35,19 +38,12 @@ __all__ = [
     "in_flight",
     "log",
     "new_request_id",
-    "rpc_seconds",
     "tracer",
     "traceparent",
 ]
 
 log: Any = structlog.get_logger()
 
-rpc_seconds = Histogram(
-    "hazina_rpc_seconds",
-    "How long RPCs took, by outcome",
-    ["service", "method", "code", "reason"],
-    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
-)
 in_flight = Gauge("hazina_rpc_in_flight", "RPCs that are being served", ["service"])
 events_parked = Counter(
     "hazina_events_parked_total", "Events given up to the dead-letter stream", ["service"]
@@ -168,15 +164,55 @@ def _timestamp(now: float) -> str:
     return f"{_second_text}.{int((now - second) * 1000):03d}Z"
 
 
+class _Outcome:
+    """One way that calls of one RPC ended: how often and how fast, and its part of the log line."""
+
+    __slots__ = ("counts", "labels", "line", "seconds")
+
+    def __init__(self, labels: list[str], line: str) -> None:
+        self.labels = labels
+        self.line = line
+        self.counts = [0] * (len(_BUCKETS) + 1)
+        self.seconds = 0.0
+
+
+class _RpcSeconds(Collector):
+    """`hazina_rpc_seconds`. Kept by hand because a counter behind a lock costs as much as a third of the wrapper."""
+
+    def __init__(self) -> None:
+        self.outcomes: dict[tuple[str, ...], _Outcome] = {}
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        family = HistogramMetricFamily(
+            "hazina_rpc_seconds",
+            "How long RPCs took, by outcome",
+            labels=["service", "method", "code", "reason"],
+        )
+        for outcome in list(self.outcomes.values()):
+            total, buckets = 0, []
+            for bound, count in zip((*map(str, _BUCKETS), "+Inf"), outcome.counts, strict=True):
+                total += count
+                buckets.append((bound, float(total)))
+            family.add_metric(outcome.labels, buckets, sum_value=outcome.seconds)
+        yield family
+
+
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_rpc_seconds = _RpcSeconds()
+REGISTRY.register(_rpc_seconds)
+
+
 class RpcMeter:
     """Counts and logs the outcomes of one RPC; everything that can be prepared is."""
 
     def __init__(self, service: str, method: str, *, is_audited: bool) -> None:
         self._service = service
         self._method = method
-        audited = '"audited":true,' if is_audited else ""
-        self._head = f'"level":"info","event":"rpc","service":{json.dumps(service)},"method":{json.dumps(method)},{audited}'
-        self._outcomes: dict[tuple[str, str], tuple[Callable[[float], None], str]] = {}
+        self._head = (
+            f'"level":"info","event":"rpc","service":{json.dumps(service)},"method":{json.dumps(method)},'
+            + ('"audited":true,' if is_audited else "")
+        )
+        self._outcomes: dict[tuple[str, str], _Outcome] = {}
 
     def done(
         self,
@@ -185,20 +221,25 @@ class RpcMeter:
         seconds: float,
         request_id: str,
         tenant_id: str,
-        user_id: object,
+        user_id: str,
         caller: str,
     ) -> None:
-        """Note one outcome."""
-        outcome = self._outcomes.get((code, reason))
-        if outcome is None:
-            child = rpc_seconds.labels(self._service, self._method, code, reason)
-            outcome = (child.observe, f'"code":{json.dumps(code)},"reason":{json.dumps(reason)},')
-            self._outcomes[code, reason] = outcome
-        outcome[0](seconds)
+        """Note one outcome. The ids were checked before: none of them needs escaping."""
+        outcome = self._outcomes.get((code, reason)) or self._outcome(code, reason)
+        outcome.counts[bisect_left(_BUCKETS, seconds)] += 1
+        outcome.seconds += seconds
         _lines.add(
             f'{{"time":"{_timestamp(time.time())}",{self._head}"request_id":"{request_id}","tenant":"{tenant_id}",'
-            f'"user":"{user_id}","caller":"{caller}",{outcome[1]}"duration_ms":{seconds * 1000:.2f}}}\n'
+            f'"user":"{user_id}","caller":"{caller}",{outcome.line}"duration_ms":{seconds * 1000:.2f}}}\n'
         )
+
+    def _outcome(self, code: str, reason: str) -> _Outcome:
+        labels = [self._service, self._method, code, reason]
+        line = f'"code":{json.dumps(code)},"reason":{json.dumps(reason)},'
+        # Two servers in one process (tests) share what they count, as they share the registry.
+        outcome = _rpc_seconds.outcomes.setdefault(tuple(labels), _Outcome(labels, line))
+        self._outcomes[code, reason] = outcome
+        return outcome
 
 
 def configure(config: ServiceConfig) -> None:

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -122,6 +122,7 @@ class _Facts:
         "started",
         "tenant_id",
         "user",
+        "user_id",
     )
 
     def __init__(self) -> None:
@@ -131,6 +132,7 @@ class _Facts:
         self.caller = ""
         self.address = ""
         self.user: User | None = None
+        self.user_id = ""
         self.headers: Mapping[str, str] = {}
         self.peer: Peer | None = None
         self.span: Any = None
@@ -179,8 +181,7 @@ class _Rpc:
                 assert handler is not None
                 deadline = call.deadline
                 if deadline is not None and self._is_uncapped(exchange, deadline):
-                    async with asyncio.timeout(deadline - time.time()):
-                        answer = await handler(request, call)
+                    answer = await _until(deadline, handler(request, call))
                 else:
                     answer = await handler(request, call)
                 if type(answer) is not self._answer_class:
@@ -237,13 +238,18 @@ class _Rpc:
         self, data: bytes, exchange: grpc.aio.ServicerContext[bytes, bytes], facts: _Facts
     ) -> tuple[Message, Call]:
         """Everything before the handler. Raises the refusal."""
-        headers: dict[str, str] = dict(exchange.invocation_metadata())  # type: ignore[arg-type]
+        pairs: Any = exchange.invocation_metadata()
+        headers: dict[str, str] = dict(pairs)
+        if len(headers) != len(pairs):
+            headers = _joined(pairs)
         facts.headers = headers
         request_id = headers.get("x-request-id", "")
         if not _REQUEST_ID.match(request_id):
             request_id = telemetry.new_request_id()
         facts.request_id = request_id
         trace = headers.get("traceparent", "")
+        if trace and not telemetry.is_traceparent(trace):
+            trace = ""
         if telemetry.tracer is not None:
             facts.span = telemetry.tracer.start_rpc(self._path, trace)
             trace = telemetry.tracer.traceparent()
@@ -264,7 +270,7 @@ class _Rpc:
             deadline = time.time() + remaining
 
         # identity
-        peer = identity.peer_of(exchange.auth_context())
+        peer = identity.peer_of(exchange)
         facts.peer = peer
         facts.address = _address(peer, headers, exchange)
         caller = identity.caller_of(peer, headers, self._callers, from_edge=self._from_edge)
@@ -274,7 +280,7 @@ class _Rpc:
         tenant_id = headers.get("x-hazina-tenant", "")
         if self._is_user:
             token = identity.bearer(headers)
-            user = self._tokens.user(token, tenant_id)
+            user, facts.user_id = self._tokens.identify(token, tenant_id)
             facts.user = user
             tenant_id = user.tenant_id
             authorization = headers["authorization"]
@@ -348,8 +354,6 @@ class _Rpc:
 
     def _refusal(self, error: Exception, facts: _Facts) -> ServiceError:
         """What the caller is told about an exception."""
-        if isinstance(error, TimeoutError) and not isinstance(error, ServiceError):
-            return DeadlineExceeded()
         if isinstance(error, RemoteRefusal) and error.is_our_fault:
             pass
         elif isinstance(error, ServiceError) and error.code in refusals.CODES:
@@ -380,14 +384,13 @@ class _Rpc:
             await self._write_audit(facts, code, code)
 
     def _note(self, facts: _Facts, code: str, reason: str) -> None:
-        user = facts.user
         self._meter.done(
             code,
             reason,
             time.perf_counter() - facts.started,
             facts.request_id,
             facts.tenant_id,
-            "" if user is None else user.id,
+            facts.user_id,
             facts.caller,
         )
         if facts.span is not None:
@@ -413,6 +416,25 @@ class _Rpc:
             reason=reason,
         )
         await finish(writing)
+
+
+async def _until(deadline: float, work: Awaitable[Any]) -> Any:
+    """Await the handler's work until the deadline. Raises DeadlineExceeded, and only for this deadline."""
+    try:
+        async with asyncio.timeout(deadline - time.time()) as timer:
+            return await work
+    except TimeoutError as error:
+        if timer.expired():
+            raise DeadlineExceeded from error
+        raise
+
+
+def _joined(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Headers that came more than once, joined as HTTP joins them: nobody chooses which one counts."""
+    headers: dict[str, str] = {}
+    for name, value in pairs:
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
+    return headers
 
 
 def _key(headers: Mapping[str, str]) -> str:

@@ -1,7 +1,7 @@
 """The comms service with what it talks to: a development mail server and an SMS simulator inside the test process."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -82,14 +82,18 @@ async def receivers() -> AsyncIterator[Receivers]:
 
 @asynccontextmanager
 async def comms(
-    harness: Harness, receivers: Receivers, *, background: bool = False, **variables: str
+    harness: Harness,
+    receivers: Receivers,
+    *,
+    background: bool = False,
+    variables: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Running]:
     """The service, by default without consumer and jobs."""
     async with harness.service(
         "comms",
         app.build,
         config.load,
-        variables={**receivers.variables, **variables},
+        variables={**receivers.variables, **(variables or {})},
         background=background,
     ) as running:
         yield running

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import httpx
-from services.kit.errors import ServiceUnavailable
 
 from services.comms.clients.http import read_json
 from services.comms.domain import Channel
+from services.kit.errors import ServiceUnavailable
 
 __all__ = ["Arrival", "Viewers"]
 

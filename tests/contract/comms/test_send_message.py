@@ -182,7 +182,7 @@ async def test_a_provider_that_is_not_there_makes_the_channel_unavailable(
         "HAZINA_SMTP_URL": "smtp://127.0.0.1:9",
         "HAZINA_AFRICASTALKING_URL": "http://127.0.0.1:9",
     }
-    async with comms.comms(harness, receivers, **nowhere) as running:
+    async with comms.comms(harness, receivers, variables=nowhere) as running:
         messages = running.stub(MessageServiceStub, through_mesh_as="auth")
         for request in (code(), code(phone="+254712345678")):
             with assert_refused("UNAVAILABLE", "CHANNEL_UNAVAILABLE"):

@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
+
 from services.kit import audit, inbox, migrations
 
 revision = "0001"

@@ -38,7 +38,9 @@ class Account(_message.Message):
         GROUP: Account._Kind.ValueType  # 2
         """A group's wallet. Protected."""
         SYSTEM: Account._Kind.ValueType  # 3
-        """An account of the tenant itself: `FEES`, `PROVIDER_COSTS`, `SUSPENSE`, `RECEIVABLE`, `FX`, `CASH:<group>`."""
+        """An account of the tenant itself: `SYSTEM:FEES`, `SYSTEM:PROVIDER_COSTS`, `SYSTEM:SUSPENSE`, `SYSTEM:RECEIVABLE`, `SYSTEM:FX`,
+        `SYSTEM:CASH:<group>`.
+        """
         EXTERNAL: Account._Kind.ValueType  # 4
         """Money outside, one for each rail: `EXTERNAL:<rail>`."""
 
@@ -52,7 +54,9 @@ class Account(_message.Message):
     GROUP: Account.Kind.ValueType  # 2
     """A group's wallet. Protected."""
     SYSTEM: Account.Kind.ValueType  # 3
-    """An account of the tenant itself: `FEES`, `PROVIDER_COSTS`, `SUSPENSE`, `RECEIVABLE`, `FX`, `CASH:<group>`."""
+    """An account of the tenant itself: `SYSTEM:FEES`, `SYSTEM:PROVIDER_COSTS`, `SYSTEM:SUSPENSE`, `SYSTEM:RECEIVABLE`, `SYSTEM:FX`,
+    `SYSTEM:CASH:<group>`.
+    """
     EXTERNAL: Account.Kind.ValueType  # 4
     """Money outside, one for each rail: `EXTERNAL:<rail>`."""
 
@@ -81,7 +85,7 @@ class Account(_message.Message):
     owner_id: _builtins.str
     """The person or group; empty for system and external accounts."""
     code: _builtins.str
-    """Code of a system or external account; empty for others."""
+    """Code of a system or external account, with its `SYSTEM:` or `EXTERNAL:`; empty for others."""
     name: _builtins.str
     """What the owner calls it."""
     debits_posted: _builtins.int
@@ -95,7 +99,7 @@ class Account(_message.Message):
     protected: _builtins.bool
     """True: may not go below zero."""
     frozen: _builtins.bool
-    """True: debits are refused."""
+    """True: new debits and holds are refused. Holds made before can still be posted and voided."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
@@ -204,7 +208,7 @@ class Transfer(_message.Message):
     REFERENCE_FIELD_NUMBER: _builtins.int
     EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """UUIDv7, or v8 derived from a transaction and a step. Its time may be a day off at most."""
+    """UUIDv7, or v8 derived from a transaction and a step. The time of a new id may be a day off at most; a known id stays known."""
     kind: Global___Transfer.Kind.ValueType
     """What the step does."""
     hold_id: _builtins.str
@@ -307,14 +311,16 @@ class Verdict(_message.Message):
     reason: _builtins.str
     """A value of `ErrorReason` of this package when refused, such as `INSUFFICIENT_FUNDS`; empty otherwise."""
     field: _builtins.str
-    """The field that differs, for `EXISTS_WITH_DIFFERENT_CONTENT`; empty otherwise."""
+    """The field of `Transfer` that differs, for `EXISTS_WITH_DIFFERENT_CONTENT`, such as `amount`; empty otherwise. Accounts are compared
+    as they are found, amount and times as they are resolved: an unset amount of a POST_HOLD equals that of the whole hold.
+    """
     @_builtins.property
     def debit_account(self) -> Global___Account:
-        """The giving account after the step; unset when refused."""
+        """The giving account after the step, or as it stands now when the step existed; unset when refused."""
 
     @_builtins.property
     def credit_account(self) -> Global___Account:
-        """The getting account after the step; unset when refused."""
+        """The getting account after the step, or as it stands now when the step existed; unset when refused."""
 
     def __init__(
         self,

@@ -348,7 +348,7 @@ class BookedTransfer(_message.Message):
     """What has become of it, for HOLD."""
     @_builtins.property
     def transfer(self) -> _ledger_pb2.Transfer:
-        """The step as it was asked for."""
+        """The step: accounts by id, amount and times as they were resolved."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -437,13 +437,13 @@ class CurrencyBalance(_message.Message):
     currency: _builtins.str
     """ISO 4217 code, or BTC."""
     debits_posted: _builtins.int
-    """Sum of posted debits over all accounts, in minor units."""
+    """Sum of posted debits over all accounts, in minor units. A sum beyond int64 is refused: AMOUNT_OVERFLOW."""
     credits_posted: _builtins.int
     """Sum of posted credits over all accounts, in minor units. Equal to the debits."""
     net: _builtins.int
     """Sum of all balances, in minor units. Zero, or the books are broken."""
     consistent: _builtins.bool
-    """True: balances of accounts equal the sums of their entries, everywhere."""
+    """True: the four totals of every account equal the sums of its entries and of its open holds."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___BalanceLine]:
         """Lines by kind and code."""

@@ -27,13 +27,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     CHAIN_REFUSED: _ErrorReason.ValueType  # 1
     """The step belongs to a chain of which another step was refused."""
     CHAIN_OPEN: _ErrorReason.ValueType  # 2
-    """The last step of the message says `linked`."""
+    """The last step of the message says `linked`; the other steps of its chain are CHAIN_REFUSED."""
     ID_TIME_OUT_OF_RANGE: _ErrorReason.ValueType  # 3
-    """The id's time is more than a day off."""
+    """The id is new and its time is more than a day off."""
     EXISTS_WITH_DIFFERENT_CONTENT: _ErrorReason.ValueType  # 4
     """The id was used with other content; `field` names the first field that differs."""
     AMOUNT_NOT_POSITIVE: _ErrorReason.ValueType  # 5
-    """The amount is zero, negative or missing."""
+    """The amount is zero or negative, or missing where the step needs one."""
     TRANSFER_MALFORMED: _ErrorReason.ValueType  # 6
     """A field does not belong to this kind of step, or one is missing."""
     HOLD_NOT_FOUND: _ErrorReason.ValueType  # 7
@@ -59,13 +59,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     PERIOD_CLOSED: _ErrorReason.ValueType  # 17
     """The effective time lies in a closed period."""
     ACCOUNT_FROZEN: _ErrorReason.ValueType  # 18
-    """The giving account is frozen."""
+    """The giving account is frozen. Posting and voiding a hold that was made before is not refused."""
     AMOUNT_OVERFLOW: _ErrorReason.ValueType  # 19
-    """A total would leave the range of int64."""
+    """The posted and held money of one side of an account, together, would leave the range of int64."""
     INSUFFICIENT_FUNDS: _ErrorReason.ValueType  # 20
     """The giving account is protected and holds too little."""
     ACCOUNT_EXISTS: _ErrorReason.ValueType  # 21
-    """An account of the same owner, kind and currency exists with another id."""
+    """An account of the same owner, kind and currency exists with another id, or the id is that of another account."""
     PERIOD_END_INVALID: _ErrorReason.ValueType  # 22
     """The end of a period lies in the future, or before the end of the last closed one."""
 
@@ -79,13 +79,13 @@ ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 CHAIN_REFUSED: ErrorReason.ValueType  # 1
 """The step belongs to a chain of which another step was refused."""
 CHAIN_OPEN: ErrorReason.ValueType  # 2
-"""The last step of the message says `linked`."""
+"""The last step of the message says `linked`; the other steps of its chain are CHAIN_REFUSED."""
 ID_TIME_OUT_OF_RANGE: ErrorReason.ValueType  # 3
-"""The id's time is more than a day off."""
+"""The id is new and its time is more than a day off."""
 EXISTS_WITH_DIFFERENT_CONTENT: ErrorReason.ValueType  # 4
 """The id was used with other content; `field` names the first field that differs."""
 AMOUNT_NOT_POSITIVE: ErrorReason.ValueType  # 5
-"""The amount is zero, negative or missing."""
+"""The amount is zero or negative, or missing where the step needs one."""
 TRANSFER_MALFORMED: ErrorReason.ValueType  # 6
 """A field does not belong to this kind of step, or one is missing."""
 HOLD_NOT_FOUND: ErrorReason.ValueType  # 7
@@ -111,13 +111,13 @@ CURRENCY_MISMATCH: ErrorReason.ValueType  # 16
 PERIOD_CLOSED: ErrorReason.ValueType  # 17
 """The effective time lies in a closed period."""
 ACCOUNT_FROZEN: ErrorReason.ValueType  # 18
-"""The giving account is frozen."""
+"""The giving account is frozen. Posting and voiding a hold that was made before is not refused."""
 AMOUNT_OVERFLOW: ErrorReason.ValueType  # 19
-"""A total would leave the range of int64."""
+"""The posted and held money of one side of an account, together, would leave the range of int64."""
 INSUFFICIENT_FUNDS: ErrorReason.ValueType  # 20
 """The giving account is protected and holds too little."""
 ACCOUNT_EXISTS: ErrorReason.ValueType  # 21
-"""An account of the same owner, kind and currency exists with another id."""
+"""An account of the same owner, kind and currency exists with another id, or the id is that of another account."""
 PERIOD_END_INVALID: ErrorReason.ValueType  # 22
 """The end of a period lies in the future, or before the end of the last closed one."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

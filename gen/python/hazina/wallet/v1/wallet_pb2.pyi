@@ -66,7 +66,7 @@ class Wallet(_message.Message):
     name: _builtins.str
     """What the owner calls it."""
     frozen: _builtins.bool
-    """True: debits are refused."""
+    """True: nothing can be spent."""
     @_builtins.property
     def balance(self) -> _money_pb2.Money:
         """Posted credits minus posted debits."""

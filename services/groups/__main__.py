@@ -1,0 +1,9 @@
+"""`python -m services.groups`."""
+
+import os
+
+from services.groups import app, config
+from services.kit import server
+
+if __name__ == "__main__":
+    server.run(config.load(os.environ), app.build)

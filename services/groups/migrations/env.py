@@ -1,0 +1,5 @@
+"""Runs the scripts in `versions/`."""
+
+from services.kit import migrations
+
+migrations.run_environment()
