@@ -10,7 +10,7 @@ from mesh.contract.model import Message as ContractMessage
 
 _ID = "0192f5a4-6c1e-7b2a-9d3f-5e8c7a1b2c3d"
 _TIME = "2026-11-20T09:30:00.000Z"
-_DEPTH_MAX = 6
+_DEPTH_MAX = 5
 
 # By the name of a field, whatever message it is in. A value that breaks the field's rules is not used.
 _BY_NAME: dict[str, Any] = {
@@ -92,7 +92,7 @@ class Examples:
     def _field(self, field: Field, *, is_input: bool, depth: int) -> Any:
         if field.kind == "map":
             return {}
-        if depth > _DEPTH_MAX:
+        if field.kind == "message" and depth >= _DEPTH_MAX:
             return [] if field.repeated else None
         value = self._single(field, is_input=is_input, depth=depth)
         if field.repeated:
