@@ -25,7 +25,18 @@ def test_the_domain_of_an_email_address_is_lower_case() -> None:
     assert convert.recipient(request) == Recipient(Channel.EMAIL, "Asha.W@example.com")
 
 
-@pytest.mark.parametrize("email", ["asha", "@example.com", "asha@", "a sha@example.com"])
+@pytest.mark.parametrize(
+    "email",
+    [
+        "asha",
+        "@example.com",
+        "asha@",
+        "a sha@example.com",
+        "asha@example.com,brian@example.com",
+        "Asha <asha@example.com>",
+        "asha@example.com\r\nBcc:b@example.com",
+    ],
+)
 def test_an_address_that_cannot_be_one_is_refused(email: str) -> None:
     with pytest.raises(ValidationFailed) as refusal:
         convert.recipient(SendMessageRequest(email=email))
