@@ -19,8 +19,9 @@ def start(name: str, port: int) -> subprocess.Popen[str]:
     environ = {
         **os.environ,
         "PYTHONPATH": f"{_ROOT}:{_ROOT / 'gen/python'}",
-        "HAZINA_LISTEN_ADDRESS": f"127.0.0.1:{port}",
-        "HAZINA_SMTP_ADDRESS": f"127.0.0.1:{free_port()}",
+        "HAZINA_MAIL_VIEWER_ADDRESS": f"127.0.0.1:{port}",
+        "HAZINA_MAIL_SMTP_ADDRESS": f"127.0.0.1:{free_port()}",
+        "HAZINA_SMS_ADDRESS": f"127.0.0.1:{port}",
     }
     return subprocess.Popen(
         [sys.executable, "-m", f"simulators.{name}"],
