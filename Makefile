@@ -57,7 +57,7 @@ check: setup-dev ## Format, lint, types, import rules, contracts, generated file
 	@$(PY) -m ruff format --check --quiet . || { echo "Run \`make fmt\`."; exit 1; }
 	@$(PY) -m ruff check --quiet .
 	@$(PY) -m mypy --no-error-summary mesh services simulators tests
-	@$(PY) -m importlinter.cli lint --no-cache --quiet 2>/dev/null || $(VENV)/bin/python -m importlinter.cli lint --no-cache
+	@told=$$($(PY) -c 'from importlinter.cli import lint_imports_command as lint; lint()' --no-cache 2>&1) || { echo "$$told"; exit 1; }
 	@$(PY) -m mesh.contract lint
 	@$(PY) -m mesh.contract check
 

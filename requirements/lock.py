@@ -16,7 +16,9 @@ FOLDER = Path(__file__).resolve().parent
 
 def closure(wanted: list[str]) -> dict[str, str]:
     """Name and version of everything that `wanted` brings along in this environment."""
-    installed = {canonicalize_name(each.metadata["Name"]): each for each in metadata.distributions()}
+    installed = {
+        canonicalize_name(each.metadata["Name"]): each for each in metadata.distributions()
+    }
     versions: dict[str, str] = {}
     seen: set[tuple[str, frozenset[str]]] = set()
     queue = [Requirement(line) for line in wanted]

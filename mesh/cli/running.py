@@ -177,7 +177,7 @@ def _start_supervisor(stack: Stack, *, tied: bool) -> subprocess.Popen[bytes]:
 def _watch_start(stack: Stack, child: subprocess.Popen[bytes] | None) -> MeshState:
     """Show progress until the mesh is ready or has failed."""
     if console.is_terminal:
-        with Live(console=console, refresh_per_second=8, transient=True) as live:
+        with Live(console=console, refresh_per_second=4, transient=True) as live:
             for state in _states(stack, child):
                 live.update(_progress(state))
             return state
@@ -197,16 +197,17 @@ def _watch_start(stack: Stack, child: subprocess.Popen[bytes] | None) -> MeshSta
 
 def _states(stack: Stack, child: subprocess.Popen[bytes] | None) -> Iterator[MeshState]:
     """What the supervisor says, until the start has succeeded or failed; the last one yielded says which."""
-    state = MeshState()
+    state, seen = MeshState(), 0
+    file = stack.home.path / "state.json"
     while True:
         ended = child.poll() if child is not None else None
-        state = states.read(stack.home) or state
+        changed = file.stat().st_mtime_ns if file.exists() else 0
+        if changed != seen:
+            seen, state = changed, states.read(stack.home) or state
         if ended is not None and state.phase is not Phase.FAILED:
             output = logs.tail(stack.home.logs / "supervisor.log", 6)
-            state.phase, state.message = (
-                Phase.FAILED,
-                f"The supervisor ended with status {ended}.\n{output}",
-            )
+            state.phase = Phase.FAILED
+            state.message = f"The supervisor ended with status {ended}.\n{output}"
         if child is None and not states.supervisor_pid(stack.home):
             state.phase = Phase.FAILED
         yield state
@@ -214,7 +215,7 @@ def _states(stack: Stack, child: subprocess.Popen[bytes] | None) -> Iterator[Mes
             return
         if state.phase is Phase.FAILED and (ended is not None or child is None):
             return
-        time.sleep(0.05)
+        time.sleep(0.1)
 
 
 def _progress(state: MeshState) -> Table:

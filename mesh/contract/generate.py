@@ -8,8 +8,14 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from mesh.contract import checks, descriptors
 from mesh.contract.edge_set import edge_set
+from mesh.contract.matrix import matrix
 from mesh.contract.model import Contract
 from mesh.contract.read import read
+from mesh.contract.tables import tables
+from mesh.edge.render import render
+from mesh.edge.settings import EdgeSettings, Endpoint, static_files
+from mesh.openapi.document import document, to_text
+from mesh.stack.ports import Ports
 
 
 def generate(root: Path, target: Path) -> None:
@@ -24,6 +30,31 @@ def generate(root: Path, target: Path) -> None:
         _write(
             target / f"gen/descriptors/{name}.binpb", content.SerializeToString(deterministic=True)
         )
+    for path, text in texts(root, contract).items():
+        _write(target / path, text.encode())
+
+
+def texts(root: Path, contract: Contract) -> dict[str, str]:
+    """Every generated file that is text, by its path."""
+    found = {
+        "gen/openapi/openapi.json": to_text(document(contract)),
+        "gen/docs/rpcs.md": tables(contract),
+        "gen/matrix/authorization.json": matrix(contract),
+    }
+    for name, text in render(contract, committed_settings(root, contract)).items():
+        found[f"envoy/{name}"] = text
+    return found
+
+
+def committed_settings(root: Path, contract: Contract) -> EdgeSettings:
+    """What `envoy/` is rendered with: the ports of a plain clone, rate scale 1, production, paths from that folder."""
+    ports = Ports()
+    return EdgeSettings(
+        endpoints={
+            service: (Endpoint("127.0.0.1", ports.service(service)),) for service in contract.owners
+        },
+        static_files=static_files(root, ".."),
+    )
 
 
 def load(root: Path) -> tuple[FileDescriptorSet, Contract]:

@@ -46,7 +46,7 @@ def _resources(kind: str, resources: list[Json]) -> str:
     return _text({"resources": [{"@type": f"type.googleapis.com/{kind}", **r} for r in resources]})
 
 
-class _Plain(yaml.SafeDumper):
+class _Plain(yaml.CSafeDumper):
     """Writes no anchors: Envoy's files are for people first."""
 
     def ignore_aliases(self, data: Any) -> bool:

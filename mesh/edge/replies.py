@@ -62,7 +62,7 @@ def _for_json(contract: Contract, refusal: Refusal) -> Json:
     code, message = _code(contract, refusal), _message(contract, refusal)
     metadata = {}
     if refusal.has_retry_after:
-        metadata = {"retry_after_seconds": "%RESP(RETRY-AFTER)%"}
+        metadata = {"retryAfterSeconds": "%RESP(RETRY-AFTER)%"}
     return {
         "filter": _filter(refusal, _is_json()),
         "body_format_override": {

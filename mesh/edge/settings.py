@@ -103,12 +103,9 @@ class EdgeSettings:
         return f"{self.certificate_directory}/{name}.yaml"
 
 
-DOCS_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
-    " connect-src 'self'; font-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-)
+# Pages bring scripts and styles as files; nothing inline runs, and nothing is fetched from elsewhere.
 PAGE_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; connect-src 'self';"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
     " frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
 
@@ -119,23 +116,19 @@ def static_files(root: Path, seen_from: str | None = None) -> tuple[StaticFile, 
     `seen_from` replaces the path of the clone in what Envoy reads, such as `..` for the committed files.
     """
     place = seen_from if seen_from is not None else str(root)
+    html = _TYPES[".html"]
     found = [
-        StaticFile("/", f"{place}/web/landing/index.html", "text/html; charset=utf-8", PAGE_POLICY),
-        StaticFile(
-            "/docs", f"{place}/web/docs/index.html", "text/html; charset=utf-8", DOCS_POLICY
-        ),
+        StaticFile("/", f"{place}/web/landing/index.html", html, PAGE_POLICY),
+        StaticFile("/docs", f"{place}/web/docs/index.html", html, PAGE_POLICY),
         StaticFile("/openapi.json", f"{place}/gen/openapi/openapi.json", "application/json"),
     ]
-    for page, prefix, policy in (
-        ("landing", "/assets", PAGE_POLICY),
-        ("docs", "/docs", DOCS_POLICY),
-    ):
+    for page, prefix in (("landing", "/assets"), ("docs", "/docs")):
         found += [
             StaticFile(
                 f"{prefix}/{path.name}",
                 f"{place}/web/{page}/{path.name}",
                 _TYPES[path.suffix],
-                policy,
+                PAGE_POLICY,
             )
             for path in sorted((root / "web" / page).iterdir())
             if path.is_file() and path.name != "index.html" and path.suffix in _TYPES

@@ -26,6 +26,7 @@ def prepare(stack: Stack, *, now: datetime | None = None) -> None:
     keys.drop_expired(now=now)
     rendering.render_all(stack)
     note_due(stack.home, certificates, keys)
+    due.note_rendered(stack)
 
 
 def note_due(home: Home, certificates: Certificates, keys: SigningKeys) -> None:

@@ -132,6 +132,7 @@ def _files(stack: Stack) -> Part:
         step=True,
         launch=lambda: Launch([sys.executable, "-m", "mesh.stack.files"], _own_environment(stack)),
         ready=_at_once,
+        done=lambda: due.has_files(stack, time.time()) and due.is_rendered(stack),
     )
 
 
@@ -183,9 +184,7 @@ def _simulator(stack: Stack, name: str) -> Part:
 
 def _service(stack: Stack, name: str) -> Part:
     # At a second start certificates and keys are there, and only Envoy waits for its files.
-    has_files = (stack.home.certificates / name).exists() and not due.is_due(
-        stack.home, time.time()
-    )
+    has_files = due.has_files(stack, time.time())
     files = () if has_files else ("files",)
     return Part(
         name=name,

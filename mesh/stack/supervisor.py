@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from mesh.stack import state as states
 from mesh.stack.environment import Stack
 from mesh.stack.home import Home, StackError
 from mesh.stack.parts import Part, build
+from mesh.stack.ports import SERVICES
 from mesh.stack.probes import http_get
 from mesh.stack.state import Lock, MeshState, PartState, Phase
 
@@ -91,7 +93,7 @@ class Supervisor:
     async def _open(self) -> None:
         """Wait until every part is ready, then say so."""
         await asyncio.gather(*(event.wait() for event in self._ready.values()))
-        if "envoy" in self._parts and "auth" in self._parts:
+        if {"envoy", *SERVICES} <= set(self._parts):
             await self._await_readiness()
         self._was_ready = True
         self.state.phase = Phase.READY
@@ -106,9 +108,11 @@ class Supervisor:
             status, body = await http_get(self.state.edge_port, "/readiness")
             if status == 200:
                 return
-            self.state.message = f"the edge answers {status} to /readiness"
+            self.state.message = _unready(status, body)
             if time.monotonic() > until:
-                self._fail(f"/readiness stayed at {status}: {body[:600]}")
+                self._fail(
+                    f"/readiness did not turn good within {READY_SECONDS_MAX:.0f} s: {self.state.message}"
+                )
                 await asyncio.Event().wait()
             self._tell()
             await asyncio.sleep(0.1)
@@ -344,6 +348,18 @@ def _ending(status: int) -> str:
         return f"was ended by {signal.Signals(-status).name}"
     except ValueError:
         return f"was ended by signal {-status}"
+
+
+def _unready(status: int, body: str) -> str:
+    """Which parts are not ready, as the edge tells it; else what it answered."""
+    try:
+        told: dict[str, str] = json.loads(body)["metadata"]
+    except (ValueError, KeyError, TypeError):
+        return f"the edge answers {status} to /readiness"
+    missing = [
+        f"{name} is {word}" for name, word in told.items() if word.isupper() and word != "SERVING"
+    ]
+    return ", ".join(missing) or f"the edge answers {status} to /readiness"
 
 
 async def maintain(stack: Stack) -> None:

@@ -11,7 +11,14 @@ from hazina.comms.v1 import development_service_pb2, message_service_pb2
 from hazina.payments.v1 import payments_events_pb2, transaction_pb2
 from hazina.type.v1 import money_pb2
 from services.comms.clients.viewers import Arrival
-from services.comms.domain import LOCALES, Channel, Contact, Movement, Recipient
+from services.comms.domain import (
+    LOCALES,
+    Channel,
+    Contact,
+    Movement,
+    Recipient,
+    is_mail_address,
+)
 from services.kit.errors import FieldViolation, ValidationFailed
 from services.kit.money import Money
 
@@ -105,9 +112,10 @@ def movement(event: payments_events_pb2.TransactionChanged) -> Movement:
 
 
 def _email(text: str, field: str) -> str:
-    local, at, domain = text.strip().rpartition("@")
-    if not at or not local or not domain or any(letter.isspace() for letter in text.strip()):
+    text = text.strip()
+    if not is_mail_address(text):
         raise _violation(field, "must be an email address", "email.form")
+    local, _, domain = text.rpartition("@")
     return f"{local}@{domain.lower()}"
 
 

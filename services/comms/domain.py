@@ -27,6 +27,7 @@ __all__ = [
     "State",
     "Template",
     "Text",
+    "is_mail_address",
     "next_pause",
     "notices",
 ]
@@ -43,6 +44,7 @@ ATTEMPTS_MAX = len(_PAUSES_SECONDS) + 1
 """Attempts of a message that waits for nobody. After the last one it has failed."""
 
 _VALUE_LENGTH_MAX = 512
+_NOT_IN_ADDRESSES = frozenset(' <>()[],;:"\\')
 
 
 class Channel(StrEnum):
@@ -249,6 +251,17 @@ class Notice:
     user_id: UUID
     template: str
     variables: Mapping[str, str]
+
+
+def is_mail_address(text: str) -> bool:
+    """Whether it is one plain address that cannot be taken for two, for a name, or for a command."""
+    local, at, domain = text.rpartition("@")
+    return (
+        bool(at and local and domain)
+        and text.isprintable()
+        and not any(letter in _NOT_IN_ADDRESSES for letter in text)
+        and "@" not in local
+    )
 
 
 def notices(movement: Movement) -> list[Notice]:

@@ -61,6 +61,7 @@ SEND_JOB = "comms.send"
 KEPT = timedelta(days=90)
 """How long a message is remembered; longer than any event comes again."""
 
+_SEND_SECONDS_MAX = 8.0  # all of it, waiting for a connection included: well below the lease
 _TWIN_POLL_SECONDS = 0.1
 _TWIN_MARGIN_SECONDS = 0.5
 _NOTE_TRIES = 6
@@ -292,11 +293,14 @@ async def _send_ordered(post: Post, message: Message, text: Text) -> None:
 async def _hand_over(post: Post, message: Message, text: Text) -> str:
     crash.reach("comms.message.before_send")
     try:
-        provider_message_id = await post.senders[message.recipient.channel].send(
-            Delivery(message.id, message.recipient, text)
-        )
+        async with asyncio.timeout(_SEND_SECONDS_MAX):
+            provider_message_id = await post.senders[message.recipient.channel].send(
+                Delivery(message.id, message.recipient, text)
+            )
     except (ChannelUnavailable, RecipientRefused):
         raise
+    except TimeoutError as error:
+        raise ChannelUnavailable("TIMEOUT") from error
     except Exception as error:
         telemetry.log.error("sender_broke", exc_info=error, message_id=str(message.id))
         raise ChannelUnavailable(type(error).__name__) from error

@@ -58,7 +58,10 @@ Check = Callable[[], Awaitable[None]]
 
 @dataclass
 class Service:
-    """What a service is made of: its RPCs, the work beside them, and what it needs to be healthy."""
+    """What a service is made of: its RPCs, the work beside them, and what it needs to be healthy.
+
+    `foreign` serves contracts that are not ours, which carry no policy: each checks its peer by itself.
+    """
 
     name: str
     servicers: Mapping[str, object]
@@ -66,6 +69,7 @@ class Service:
     checks: Mapping[str, Check] = field(default_factory=dict)
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when no new calls come any more: streams send their last message."""
+    foreign: Sequence[grpc.GenericRpcHandler] = ()
 
 
 @dataclass
@@ -142,6 +146,7 @@ async def serve(
             server.add_generic_rpc_handlers(
                 (wrapper.compile(name, handlers, descriptors[name], context),)
             )
+        server.add_generic_rpc_handlers(tuple(service.foreign))
         health = health_aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(health, _Guarded(server, _may_check_health))
         _reflect(server)

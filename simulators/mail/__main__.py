@@ -15,8 +15,8 @@ from simulators.serving import host_and_port, serve, stop_on_signals
 async def run(environ: Mapping[str, str], stop: asyncio.Event) -> None:
     """Serve SMTP and HTTP until `stop` is set."""
     base = int(environ.get("HAZINA_PORT_BASE") or 8080)
-    smtp_address = environ.get("HAZINA_SMTP_ADDRESS") or f"127.0.0.1:{base + 6}"
-    viewer_address = environ.get("HAZINA_LISTEN_ADDRESS") or f"127.0.0.1:{base + 7}"
+    smtp_address = environ.get("HAZINA_MAIL_SMTP_ADDRESS") or f"127.0.0.1:{base + 6}"
+    viewer_address = environ.get("HAZINA_MAIL_VIEWER_ADDRESS") or f"127.0.0.1:{base + 7}"
     mailbox = Mailbox()
     receiver = smtp.Receiver(mailbox)
     server = await smtp.listen(receiver, *host_and_port(smtp_address))

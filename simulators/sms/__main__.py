@@ -16,7 +16,7 @@ from simulators.sms.exchange import Faults
 async def run(environ: Mapping[str, str], stop: asyncio.Event) -> None:
     """Serve HTTP until `stop` is set."""
     base = int(environ.get("HAZINA_PORT_BASE") or 8080)
-    address = environ.get("HAZINA_LISTEN_ADDRESS") or f"127.0.0.1:{base + 8}"
+    address = environ.get("HAZINA_SMS_ADDRESS") or f"127.0.0.1:{base + 8}"
     app = server.build(
         Mailbox(),
         Faults(),

@@ -3,14 +3,13 @@
 import asyncio
 import time
 from datetime import UTC, datetime
-from email.errors import MessageError
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 
-from services.comms.domain import Delivery
+from services.comms.domain import Delivery, is_mail_address
 from services.comms.errors import ChannelUnavailable, RecipientRefused
 
 __all__ = ["MailClient"]
@@ -48,7 +47,7 @@ class MailClient:
             connection = None
             try:
                 connection = await self._open()
-                await connection.send_message(mail)
+                await connection.send_message(mail, recipients=[delivery.recipient.address])
             except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
                 if connection is not None:
                     connection.close()
@@ -90,11 +89,10 @@ class MailClient:
         return connection
 
     def _compose(self, delivery: Delivery) -> EmailMessage:
+        if not is_mail_address(delivery.recipient.address):
+            raise RecipientRefused("ADDRESS_INVALID")
         mail = EmailMessage()
-        try:
-            mail["To"] = delivery.recipient.address
-        except (ValueError, IndexError, MessageError) as error:
-            raise RecipientRefused("ADDRESS_INVALID") from error
+        mail["To"] = delivery.recipient.address
         mail["From"] = self._sender
         mail["Subject"] = delivery.text.subject
         mail["Date"] = format_datetime(datetime.now(UTC))

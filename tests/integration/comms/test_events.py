@@ -1,7 +1,7 @@
 """Events of auth and payments, and the messages that they cause: each once, whatever is repeated, wiped or refused."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -131,12 +131,15 @@ def facts(harness: Harness) -> Facts:
     return Facts(harness)
 
 
-async def rows(harness: Harness) -> list[asyncpg.Record]:
+async def rows(harness: Harness) -> Sequence[asyncpg.Record]:
     """Every stored message."""
     place = await harness.database("comms")
     admin = await asyncpg.connect(place.admin_url)
     try:
-        return await admin.fetch("SELECT * FROM comms.message ORDER BY create_time")
+        found: Sequence[asyncpg.Record] = await admin.fetch(
+            "SELECT * FROM comms.message ORDER BY create_time"
+        )
+        return found
     finally:
         await admin.close()
 

@@ -35,7 +35,7 @@ def test_a_class_is_one_bucket_per_person_over_all_its_rpcs(edge: Edge) -> None:
     assert refused
     found = refused[0].json()
     assert (found["status"], found["reason"]) == ("RESOURCE_EXHAUSTED", "RATE_LIMITED")
-    assert found["metadata"] == {"retry_after_seconds": refused[0].headers["retry-after"]}
+    assert found["metadata"] == {"retryAfterSeconds": refused[0].headers["retry-after"]}
     assert refused[0].headers["x-ratelimit-limit"].startswith("60")
     # Another person, and another class of the same person, go on.
     assert edge.http.post(

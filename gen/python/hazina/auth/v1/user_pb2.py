@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19hazina/auth/v1/user.proto\x12\x0ehazina.auth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf2\x01\n\x04User\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\r\n\x05phone\x18\x04 \x01(\t\x12\x10\n\x08verified\x18\x05 \x01(\x08\x12\x0e\n\x06locale\x18\x06 \x01(\t\x12\x10\n\x08kyc_tier\x18\x07 \x01(\x05\x12\x14\n\x0ctotp_enabled\x18\x08 \x01(\x08\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bmemberships\x18\n \x03(\x0b\x32\x1a.hazina.auth.v1.Membership\".\n\nMembership\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\r\n\x05roles\x18\x02 \x03(\t\"J\n\x0bUserSummary\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x19\n\x11masked_identifier\x18\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19hazina/auth/v1/user.proto\x12\x0ehazina.auth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x80\x02\n\x04User\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\r\n\x05phone\x18\x04 \x01(\t\x12\x10\n\x08verified\x18\x05 \x01(\x08\x12\x0e\n\x06locale\x18\x06 \x01(\t\x12\x10\n\x08kyc_tier\x18\x07 \x01(\x05\x12\x14\n\x0ctotp_enabled\x18\x08 \x01(\x08\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bmemberships\x18\n \x03(\x0b\x32\x1a.hazina.auth.v1.Membership\x12\x0c\n\x04\x65tag\x18\x0b \x01(\t\".\n\nMembership\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\r\n\x05roles\x18\x02 \x03(\t\"J\n\x0bUserSummary\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x19\n\x11masked_identifier\x18\x03 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,9 +33,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'hazina.auth.v1.user_pb2', _
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_USER']._serialized_start=79
-  _globals['_USER']._serialized_end=321
-  _globals['_MEMBERSHIP']._serialized_start=323
-  _globals['_MEMBERSHIP']._serialized_end=369
-  _globals['_USERSUMMARY']._serialized_start=371
-  _globals['_USERSUMMARY']._serialized_end=445
+  _globals['_USER']._serialized_end=335
+  _globals['_MEMBERSHIP']._serialized_start=337
+  _globals['_MEMBERSHIP']._serialized_end=383
+  _globals['_USERSUMMARY']._serialized_start=385
+  _globals['_USERSUMMARY']._serialized_end=459
 # @@protoc_insertion_point(module_scope)

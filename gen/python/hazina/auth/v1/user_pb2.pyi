@@ -35,6 +35,7 @@ class User(_message.Message):
     TOTP_ENABLED_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     MEMBERSHIPS_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7."""
     display_name: _builtins.str
@@ -51,6 +52,10 @@ class User(_message.Message):
     """How well the person is known: 0 a verified identifier, 1 an identity document, 2 document and address."""
     totp_enabled: _builtins.bool
     """True when an authenticator app is needed at login."""
+    etag: _builtins.str
+    """Changes with the profile. Sent back with an update, it refuses the update if the profile changed meanwhile. Only in
+    the person's own profile.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the person signed up."""
@@ -72,10 +77,11 @@ class User(_message.Message):
         totp_enabled: _builtins.bool = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         memberships: _abc.Iterable[Global___Membership] | None = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "email", b"email", "id", b"id", "kyc_tier", b"kyc_tier", "locale", b"locale", "memberships", b"memberships", "phone", b"phone", "totp_enabled", b"totp_enabled", "verified", b"verified"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "email", b"email", "etag", b"etag", "id", b"id", "kyc_tier", b"kyc_tier", "locale", b"locale", "memberships", b"memberships", "phone", b"phone", "totp_enabled", b"totp_enabled", "verified", b"verified"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -49,7 +49,7 @@ class UpdateMeRequest(_message.Message):
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def user(self) -> _user_pb2.User:
-        """New values. Only `displayName` and `locale` can change."""
+        """New values. Only `displayName` and `locale` can change. `etag` is compared if it is given."""
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:

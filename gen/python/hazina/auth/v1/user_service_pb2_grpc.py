@@ -106,7 +106,8 @@ class UserServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateMe(self, request, context):
-        """Changes the caller's own display name or locale; only fields named in the mask.
+        """Changes the caller's own display name or locale; only fields named in the mask. With `user.etag`, only if the profile
+        is still the one that was read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

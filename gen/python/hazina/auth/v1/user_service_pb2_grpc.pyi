@@ -38,7 +38,9 @@ class UserServiceStub:
     GetMe: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.GetMeRequest, _user_pb2.User]
     """The caller's own profile."""
     UpdateMe: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.UpdateMeRequest, _user_service_pb2.UpdateMeResponse]
-    """Changes the caller's own display name or locale; only fields named in the mask."""
+    """Changes the caller's own display name or locale; only fields named in the mask. With `user.etag`, only if the profile
+    is still the one that was read.
+    """
     ListUsers: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.ListUsersRequest, _user_service_pb2.ListUsersResponse]
     """Finds people of the tenant whose name begins with the query, or whose email or phone is exactly the query."""
     EnrollTotp: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.EnrollTotpRequest, _user_service_pb2.EnrollTotpResponse]
@@ -66,7 +68,9 @@ class UserServiceAsyncStub(UserServiceStub):
     GetMe: _aio.UnaryUnaryMultiCallable[_user_service_pb2.GetMeRequest, _user_pb2.User]  # type: ignore[assignment]
     """The caller's own profile."""
     UpdateMe: _aio.UnaryUnaryMultiCallable[_user_service_pb2.UpdateMeRequest, _user_service_pb2.UpdateMeResponse]  # type: ignore[assignment]
-    """Changes the caller's own display name or locale; only fields named in the mask."""
+    """Changes the caller's own display name or locale; only fields named in the mask. With `user.etag`, only if the profile
+    is still the one that was read.
+    """
     ListUsers: _aio.UnaryUnaryMultiCallable[_user_service_pb2.ListUsersRequest, _user_service_pb2.ListUsersResponse]  # type: ignore[assignment]
     """Finds people of the tenant whose name begins with the query, or whose email or phone is exactly the query."""
     EnrollTotp: _aio.UnaryUnaryMultiCallable[_user_service_pb2.EnrollTotpRequest, _user_service_pb2.EnrollTotpResponse]  # type: ignore[assignment]
@@ -103,7 +107,9 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_service_pb2.UpdateMeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_user_service_pb2.UpdateMeResponse, _abc.Awaitable[_user_service_pb2.UpdateMeResponse]]:
-        """Changes the caller's own display name or locale; only fields named in the mask."""
+        """Changes the caller's own display name or locale; only fields named in the mask. With `user.etag`, only if the profile
+        is still the one that was read.
+        """
 
     @_abc_1.abstractmethod
     def ListUsers(
