@@ -73,15 +73,14 @@ def _load_daraja(env: Environment, kit: ServiceConfig, secret: str) -> DarajaCon
     callback_url = env.text("HAZINA_DARAJA_CALLBACK_URL").rstrip("/")
     if not callback_url.endswith(f"/{secret}"):
         raise ConfigurationError("HAZINA_DARAJA_CALLBACK_URL must end with HAZINA_HOOK_SECRET")
+    only_in_development = ("development",) if kit.is_development else ()
     return DarajaConfig(
         url=url,
         consumer_key=env.text("HAZINA_DARAJA_CONSUMER_KEY"),
         consumer_secret=env.text("HAZINA_DARAJA_CONSUMER_SECRET"),
         shortcode=env.text("HAZINA_DARAJA_SHORTCODE"),
         passkey=env.text("HAZINA_DARAJA_PASSKEY"),
-        initiator=env.text("HAZINA_DARAJA_INITIATOR", "hazina" if kit.is_development else ""),
-        security_credential=env.text(
-            "HAZINA_DARAJA_SECURITY_CREDENTIAL", "development" if kit.is_development else ""
-        ),
+        initiator=env.text("HAZINA_DARAJA_INITIATOR", *only_in_development),
+        security_credential=env.text("HAZINA_DARAJA_SECURITY_CREDENTIAL", *only_in_development),
         callback_url=callback_url,
     )

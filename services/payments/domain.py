@@ -200,6 +200,17 @@ def moved(
     )
 
 
+def silent(transaction: Transaction, state: State, *, now: datetime) -> Transaction:
+    """The transaction in UNKNOWN or MANUAL_REVIEW, because nobody has said how it ended."""
+    return moved(
+        transaction,
+        state,
+        now=now,
+        failure_reason="PROVIDER_SILENT",
+        failure_message="The provider has not said how it ended.",
+    )
+
+
 def next_step(transaction: Transaction) -> Step:
     """What is to be done next. Depends on nothing but the row."""
     flow, state, outcome = transaction.flow, transaction.state, transaction.outcome
@@ -259,7 +270,7 @@ class Observation:
 class Acceptance:
     """The provider's answer to a request: what it calls it, or that it refuses it for good."""
 
-    accepted: bool
+    is_refused: bool = False
     request_id: str = ""
     conversation_id: str = ""
     reason: str = ""
@@ -310,7 +321,7 @@ def resolved(transaction: Transaction, *, completed: bool) -> Transaction:
         return replace(
             transaction,
             outcome=Outcome.FAILED,
-            failure_reason=transaction.failure_reason or "PROVIDER_SILENT",
+            failure_reason=transaction.failure_reason,
             failure_message="Staff found that this did not happen.",
         )
     if transaction.suspended:
@@ -341,6 +352,67 @@ def question_time(transaction: Transaction, *, scale: float = 1.0) -> datetime |
     if transaction.ask_count >= len(offsets):
         return None
     return transaction.send_attempt_time + offsets[transaction.ask_count] * scale
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a provider answered to our request or question. `raw` is kept as evidence.
+
+    A question whose answer comes later to an address of ours has no observation yet.
+    """
+
+    raw: str
+    acceptance: Acceptance | None = None
+    observation: Observation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What an unsigned callback tells: under which names the provider knows our request. Never how it ended."""
+
+    request_id: str = ""
+    conversation_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HookAddress:
+    """What the last part of a hook's address says."""
+
+    transaction_id: UUID | None = None
+    answers_question: bool = False  # only the provider knew this address, because we asked it there
+
+
+# --- people and wallets -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A person of the tenant, as the directory knows them."""
+
+    user_id: UUID
+    name: str
+    masked_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wallet:
+    """A wallet of the tenant, as the ledger knows it."""
+
+    id: UUID
+    owner_id: UUID
+    currency: str
+    name: str
+    is_group: bool
+    frozen: bool
+    available_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """A ledger entry that exists."""
+
+    amount_minor: int
+    is_held: bool  # a hold that was neither posted nor voided
 
 
 # --- ledger -----------------------------------------------------------------------------------------------------------
@@ -502,12 +574,8 @@ def late_entries(transaction: Transaction, available_minor: int) -> list[Entry]:
 def undo_entries(reversal: Transaction, original: Transaction) -> list[Entry]:
     """The original's entries with sides changed, fee included."""
     t = reversal
-    giver: UUID | str = (
-        original.payee.wallet_id if original.payee.wallet_id else external(original.rail)
-    )
-    taker: UUID | str = (
-        original.payer.wallet_id if original.payer.wallet_id else external(original.rail)
-    )
+    giver: UUID | str = original.payee.wallet_id or external(original.rail)
+    taker: UUID | str = original.payer.wallet_id or external(original.rail)
     made = [
         Entry(t.step_id("undo"), EntryKind.POST, t.kind, giver, taker, original.amount_minor),
         Entry(t.step_id("undo_fee"), EntryKind.POST, "FEE", FEES, taker, original.fee_minor),
@@ -521,6 +589,7 @@ def is_reversible(transaction: Transaction) -> bool:
         transaction.state is State.COMPLETED
         and transaction.kind is not Kind.REVERSAL
         and transaction.receivable_minor == 0
+        and transaction.reversal_transaction_id is None
     )
 
 
@@ -540,7 +609,7 @@ class FeeRule:
         if min(self.basis_points, self.fee_min, self.fee_max) < 0 or (
             self.fee_max and self.fee_min > self.fee_max
         ):
-            raise FeeScheduleInvalid()
+            raise FeeScheduleInvalid
 
 
 FREE = FeeRule()
@@ -569,7 +638,7 @@ def fee_minor(amount_minor: int, rule: FeeRule, *, step_minor: int = 1) -> int:
         fee = min(fee, rule.fee_max)
     fee = half_up(fee, step_minor) * step_minor
     if amount_minor + fee > INT64_MAX:
-        raise AmountOverflow()
+        raise AmountOverflow
     return fee
 
 
@@ -631,8 +700,51 @@ def mobile_money_phone(text: str) -> str:
     """A Kenyan mobile number in any usual spelling as 254 and nine digits. Raises PhoneInvalid."""
     match = _KENYAN_MOBILE.match(_SEPARATORS.sub("", text))
     if match is None:
-        raise PhoneInvalid()
+        raise PhoneInvalid
     return f"254{match[1]}"
+
+
+# --- orders ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Who is to be paid: one of the two."""
+
+    identifier: str = ""
+    wallet_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TransferOrder:
+    """A transfer that somebody wants."""
+
+    source_wallet_id: UUID
+    destination: Destination
+    currency: str
+    amount_minor: int
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideOrder:
+    """A deposit or withdrawal that somebody wants. The phone is already 254 and nine digits; empty for other methods."""
+
+    wallet_id: UUID
+    currency: str
+    amount_minor: int
+    method: Method
+    phone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a transfer would be."""
+
+    recipient_name: str
+    currency: str
+    amount_minor: int
+    fee_minor: int
 
 
 # --- review -----------------------------------------------------------------------------------------------------------

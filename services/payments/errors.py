@@ -1,6 +1,6 @@
 """Every refusal of the payments service. The reasons are those of `payments_errors.proto`."""
 
-from services.kit.errors import ServiceError
+from services.kit.errors import ServiceError, ServiceUnavailable
 
 __all__ = [
     "AmountNotPayable",
@@ -12,6 +12,7 @@ __all__ = [
     "InsufficientFunds",
     "PaymentsError",
     "PhoneInvalid",
+    "ProviderSilent",
     "RailNotAvailable",
     "RecipientIsSource",
     "RecipientNotFound",
@@ -145,6 +146,10 @@ class FeeScheduleInvalid(PaymentsError):
     """The minimum of a fee is above its maximum."""
 
     code, reason = "INVALID_ARGUMENT", "FEE_SCHEDULE_INVALID"
+
+
+class ProviderSilent(ServiceUnavailable):
+    """The provider gave no answer that says whether it took the request."""
 
 
 _LEDGER_REFUSALS: dict[str, type[PaymentsError]] = {

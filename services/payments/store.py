@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, and_, delete, func, insert, or_, select, union, update
+from sqlalchemy import Row, and_, delete, insert, literal, or_, select, text, tuple_, union, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.kit.database import Session
@@ -37,6 +37,8 @@ from services.payments.tables import (
     review_case,
     transaction,
 )
+
+_TENANT = text("current_setting('hazina.tenant_id', true)")
 
 # --- transactions -----------------------------------------------------------------------------------------------------
 
@@ -95,6 +97,15 @@ async def take_lease(
     )
     row = (await session.execute(query)).one_or_none()
     return None if row is None else _transaction(row)
+
+
+async def release_lease(session: Session, transaction_id: UUID) -> None:
+    """Let somebody else go on with the transaction."""
+    await session.execute(
+        update(transaction)
+        .where(transaction.c.id == transaction_id, _own_tenant())
+        .values(lease_id=None, lease_end_time=None)
+    )
 
 
 async def has_lease(
@@ -156,7 +167,7 @@ def _payee_may_see() -> Any:
 
 def _own_tenant() -> Any:
     """The tenant of the session. Row-level security says the same; this lets the primary key be used."""
-    return transaction.c.tenant_id == func.current_setting("hazina.tenant_id", True)
+    return transaction.c.tenant_id == _TENANT
 
 
 def _transaction_values(t: Transaction) -> dict[str, Any]:
@@ -211,12 +222,8 @@ def _transaction(row: Row[Any]) -> Transaction:
         currency=row.currency,
         amount_minor=row.amount_minor,
         fee_minor=row.fee_minor,
-        payer=Party(
-            row.payer_user_id, row.payer_wallet_id, row.payer_name, row.payer_masked_name
-        ),
-        payee=Party(
-            row.payee_user_id, row.payee_wallet_id, row.payee_name, row.payee_masked_name
-        ),
+        payer=Party(row.payer_user_id, row.payer_wallet_id, row.payer_name, row.payer_masked_name),
+        payee=Party(row.payee_user_id, row.payee_wallet_id, row.payee_name, row.payee_masked_name),
         actor=row.actor,
         rail=row.rail,
         phone=row.phone,
@@ -244,7 +251,9 @@ def _transaction(row: Row[Any]) -> Transaction:
 # --- idempotency keys -------------------------------------------------------------------------------------------------
 
 
-async def find_key(session: Session, call: Call) -> tuple[bytes, UUID, dict[str, Any] | None] | None:
+async def find_key(
+    session: Session, call: Call
+) -> tuple[bytes, UUID, dict[str, Any] | None] | None:
     """What a call with this key led to before: fingerprint, resource, first answer."""
     c = idempotency_key.c
     row = (
@@ -339,7 +348,7 @@ async def claim_receipt(session: Session, rail: str, receipt: str, owner: Transa
 async def insert_callback(
     session: Session,
     *,
-    id: UUID,
+    new_id: UUID,
     rail: str,
     transaction_id: UUID | None,
     answers_question: bool,
@@ -349,7 +358,7 @@ async def insert_callback(
     """Keep a callback as it came."""
     await session.execute(
         insert(callback).values(
-            id=id,
+            id=new_id,
             rail=rail,
             transaction_id=transaction_id,
             answers_question=answers_question,
@@ -389,7 +398,7 @@ async def insert_evidence(
     session: Session,
     tenant_id: str,
     *,
-    id: UUID,
+    new_id: UUID,
     source: Source,
     body: str,
     now: datetime,
@@ -400,7 +409,7 @@ async def insert_evidence(
     await session.execute(
         insert(evidence).values(
             tenant_id=tenant_id,
-            id=id,
+            id=new_id,
             transaction_id=transaction_id,
             review_case_id=review_case_id,
             source=source,
@@ -419,14 +428,18 @@ async def open_case(
     session: Session,
     tenant_id: str,
     *,
-    id: UUID,
+    new_id: UUID,
     transaction_id: UUID | None,
     reason: str,
     now: datetime,
 ) -> None:
     """Have a person look at something; a case that is open for the transaction gets the newer reason."""
     query = upsert(review_case).values(
-        tenant_id=tenant_id, id=id, transaction_id=transaction_id, reason=reason, create_time=now
+        tenant_id=tenant_id,
+        id=new_id,
+        transaction_id=transaction_id,
+        reason=reason,
+        create_time=now,
     )
     if transaction_id is not None:
         query = query.on_conflict_do_update(
@@ -443,7 +456,7 @@ async def close_case(session: Session, transaction_id: UUID, now: datetime) -> N
     await session.execute(
         update(review_case)
         .where(
-            review_case.c.tenant_id == func.current_setting("hazina.tenant_id", True),
+            review_case.c.tenant_id == _TENANT,
             review_case.c.transaction_id == transaction_id,
             review_case.c.close_time.is_(None),
         )
@@ -455,7 +468,7 @@ async def find_case_reason(session: Session, transaction_id: UUID) -> str | None
     """Why a transaction waits for a person; None if it does not."""
     reason: str | None = await session.scalar(
         select(review_case.c.reason).where(
-            review_case.c.tenant_id == func.current_setting("hazina.tenant_id", True),
+            review_case.c.tenant_id == _TENANT,
             review_case.c.transaction_id == transaction_id,
             review_case.c.close_time.is_(None),
         )
@@ -463,9 +476,7 @@ async def find_case_reason(session: Session, transaction_id: UUID) -> str | None
     return reason
 
 
-async def list_cases(
-    session: Session, *, after_id: UUID | None, size: int
-) -> list[ReviewCase]:
+async def list_cases(session: Session, *, after_id: UUID | None, size: int) -> list[ReviewCase]:
     """Open cases, oldest first, each with its transaction, evidence and open proposal."""
     query = (
         select(review_case)
@@ -479,25 +490,25 @@ async def list_cases(
     ids = [row.transaction_id for row in rows if row.transaction_id is not None]
     transactions = await _by_id(session, ids)
     reviews = await _open_reviews(session, ids)
-    found = []
-    for row in rows:
-        found.append(
-            ReviewCase(
-                id=row.id,
-                reason=row.reason,
-                create_time=row.create_time,
-                transaction=transactions.get(row.transaction_id),
-                evidence=await _evidence(session, row.id, row.transaction_id),
-                review=reviews.get(row.transaction_id),
-            )
+    return [
+        ReviewCase(
+            id=row.id,
+            reason=row.reason,
+            create_time=row.create_time,
+            transaction=transactions.get(row.transaction_id),
+            evidence=await _evidence(session, row.id, row.transaction_id),
+            review=reviews.get(row.transaction_id),
         )
-    return found
+        for row in rows
+    ]
 
 
 async def _by_id(session: Session, ids: Sequence[UUID]) -> dict[UUID, Transaction]:
     if not ids:
         return {}
-    rows = await session.execute(select(transaction).where(transaction.c.id.in_(ids), _own_tenant()))
+    rows = await session.execute(
+        select(transaction).where(transaction.c.id.in_(ids), _own_tenant())
+    )
     return {row.id: _transaction(row) for row in rows}
 
 
@@ -578,9 +589,7 @@ async def overtake_reviews(session: Session, transaction_id: UUID, now: datetime
     """End proposals that events have overtaken."""
     await session.execute(
         update(review)
-        .where(
-            review.c.transaction_id == transaction_id, review.c.state == ReviewState.PROPOSED
-        )
+        .where(review.c.transaction_id == transaction_id, review.c.state == ReviewState.PROPOSED)
         .values(state=ReviewState.REJECTED, decide_time=now, decision_note="overtaken")
     )
 
@@ -588,9 +597,7 @@ async def overtake_reviews(session: Session, transaction_id: UUID, now: datetime
 async def find_review_for_reversal(session: Session, reversal_id: UUID) -> Review | None:
     """The proposal that a reversal carries out."""
     row = (
-        await session.execute(
-            select(review).where(review.c.reversal_transaction_id == reversal_id)
-        )
+        await session.execute(select(review).where(review.c.reversal_transaction_id == reversal_id))
     ).one_or_none()
     return None if row is None else _review(row)
 
@@ -636,7 +643,7 @@ async def list_fees(
     key = (fee_schedule.c.rail, fee_schedule.c.kind, fee_schedule.c.currency)
     query = select(fee_schedule).order_by(*key).limit(size)
     if after is not None:
-        query = query.where(func.row(*key) > func.row(*after))
+        query = query.where(tuple_(*key) > tuple_(*(literal(part) for part in after)))
     return [
         FeeSchedule(
             row.rail,
