@@ -5,6 +5,7 @@ from uuid import UUID
 from google.api import httpbody_pb2
 
 from hazina.payments.v1 import (
+    group_payment_service_pb2,
     hook_service_pb2,
     payment_service_pb2,
     review_service_pb2,
@@ -210,3 +211,5 @@ class HookHandlers:
 
 class GroupPaymentHandlers:
     """`hazina.payments.v1.GroupPaymentService`: in the contract, and answered NOT_YET_AVAILABLE."""
+
+    contract = group_payment_service_pb2.DESCRIPTOR.services_by_name["GroupPaymentService"]
