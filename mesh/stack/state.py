@@ -92,6 +92,12 @@ class Lock:
         self._file = file
         return True
 
+    def release(self) -> None:
+        """Give it back."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
 
 def supervisor_pid(home: Home) -> int:
     """Pid of the living supervisor of this home; 0 when there is none."""

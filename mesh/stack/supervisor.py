@@ -426,6 +426,7 @@ async def supervise(stack: Stack) -> int:
         return await supervisor.run()
     finally:
         upkeep.cancel()
+        lock.release()
 
 
 if __name__ == "__main__":

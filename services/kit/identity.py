@@ -247,7 +247,7 @@ class Tokens:
             if mark == self._file_mark:
                 return
             self._keys = KeySet.import_key_set(json.loads(self._file.read_bytes()))
-        except (OSError, ValueError, JoseError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, JoseError):
             return  # the keys we have stay good; without any, every token is refused
         self._file_mark = mark
         self._cache.clear()

@@ -18,8 +18,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
-from grpc_reflection.v1alpha import reflection_pb2
-from grpc_reflection.v1alpha.reflection import enable_server_reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 from redis.asyncio import Redis
 
 from services.kit import crash, identity, policy, telemetry, wrapper
@@ -41,7 +40,7 @@ GRACE_SECONDS = 10.0
 _CHECK_SECONDS = 2.0
 _DESCRIPTORS = Path(__file__).resolve().parents[2] / "gen" / "descriptors" / "hazina.binpb"
 _HEALTH = "grpc.health.v1.Health"
-_REFLECTION = "grpc.reflection.v1alpha.ServerReflection"
+_REFLECTION = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
 _OPTIONS = (
     ("grpc.so_reuseport", 0),
     ("grpc.max_connection_age_ms", 30 * 60 * 1000),  # certificates live 24 h
@@ -205,6 +204,7 @@ async def _context(
         redis: Redis = Redis.from_url(config.redis_url)
         stack.push_async_callback(redis.aclose)
         context.streams = Streams(redis, service=service.name)
+        stack.push_async_callback(context.streams.close)
     return context
 
 
@@ -375,10 +375,22 @@ class _GuardedHandlers(grpc.GenericRpcHandler):
 
 
 def _reflect(server: grpc.aio.Server) -> None:
-    """Serve reflection of the whole mesh, so that any service answers for all of them."""
+    """Serve reflection of the whole mesh, so that any service answers for all of them.
+
+    The library knows v1alpha only. The messages of v1 are the same, so the same servicer answers under both names.
+    """
     pool, names = _mesh()
     guarded: Any = _Guarded(server, _may_reflect)
-    enable_server_reflection([*names, _HEALTH, _REFLECTION], guarded, pool=pool)
+    servicer = reflection.aio.ReflectionServicer([*names, _HEALTH, *_REFLECTION], pool=pool)
+    handler = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        reflection_pb2.ServerReflectionRequest.FromString,
+        reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    for name in _REFLECTION:
+        guarded.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(name, {"ServerReflectionInfo": handler}),)
+        )
 
 
 def _mesh() -> tuple[DescriptorPool, list[str]]:

@@ -35,6 +35,7 @@ class Streams:
         self._redis = redis
         self._service = service
         self._open_here: Counter[str] = Counter()
+        self._releasing: set[asyncio.Task[None]] = set()
 
     @contextlib.asynccontextmanager
     async def slot(self, subject: str) -> AsyncIterator[None]:
@@ -54,10 +55,22 @@ class Streams:
             self._open_here[subject] -= 1
             if not self._open_here[subject]:
                 del self._open_here[subject]
-            if renewal is not None and self._redis is not None:
-                renewal.cancel()
-                with contextlib.suppress(RedisError, OSError):
-                    await asyncio.shield(self._redis.zrem(key, member))
+            if renewal is not None:
+                release = asyncio.create_task(self._release(key, member, renewal))
+                self._releasing.add(release)
+                release.add_done_callback(self._releasing.discard)
+
+    async def close(self) -> None:
+        """Wait until the places of ended streams are given free."""
+        if self._releasing:
+            await asyncio.wait(self._releasing, timeout=2.0)
+
+    async def _release(self, key: str, member: str, renewal: asyncio.Task[None]) -> None:
+        renewal.cancel()
+        await asyncio.wait({renewal})
+        assert self._redis is not None
+        with contextlib.suppress(RedisError, OSError):
+            await self._redis.zrem(key, member)
 
     async def _take(self, key: str, member: str) -> bool:
         assert self._redis is not None

@@ -87,7 +87,7 @@ class Harness:
         await self._stack.aclose()
         crash.arm(None)
         for place in self._places.values():
-            await self.databases.drop(place)
+            await self.databases.release(place)
 
     # Parts
 

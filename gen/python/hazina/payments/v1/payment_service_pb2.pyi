@@ -191,7 +191,9 @@ Global___Rail: _TypeAlias = Rail  # noqa: Y015
 
 @_typing.final
 class FeeRule(_message.Message):
-    """What a movement costs: basis points of the amount, rounded half-up, not below the minimum nor above the maximum."""
+    """What a movement costs: basis points of the amount, not below the minimum nor above the maximum, rounded half-up. Deposits
+    round to what the rail can take (whole shillings by mobile money), because the payer pays amount and fee together.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -114,7 +114,7 @@ class PaymentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListTransactions(self, request, context):
-        """Transactions that the caller pays or is paid by, newest first.
+        """Transactions that the caller pays or is paid by, newest first. Who is paid by somebody else sees what came, not what failed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

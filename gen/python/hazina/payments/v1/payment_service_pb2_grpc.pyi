@@ -47,7 +47,7 @@ class PaymentServiceStub:
     CreateWithdrawal: _grpc.UnaryUnaryMultiCallable[_payment_service_pb2.CreateWithdrawalRequest, _payment_service_pb2.CreateWithdrawalResponse]
     """Takes money out. Amount and fee are held at once and leave the wallet when the provider says that it paid."""
     ListTransactions: _grpc.UnaryUnaryMultiCallable[_payment_service_pb2.ListTransactionsRequest, _payment_service_pb2.ListTransactionsResponse]
-    """Transactions that the caller pays or is paid by, newest first."""
+    """Transactions that the caller pays or is paid by, newest first. Who is paid by somebody else sees what came, not what failed."""
     GetTransaction: _grpc.UnaryUnaryMultiCallable[_payment_service_pb2.GetTransactionRequest, _transaction_pb2.Transaction]
     """One transaction of the caller."""
 
@@ -69,7 +69,7 @@ class PaymentServiceAsyncStub(PaymentServiceStub):
     CreateWithdrawal: _aio.UnaryUnaryMultiCallable[_payment_service_pb2.CreateWithdrawalRequest, _payment_service_pb2.CreateWithdrawalResponse]  # type: ignore[assignment]
     """Takes money out. Amount and fee are held at once and leave the wallet when the provider says that it paid."""
     ListTransactions: _aio.UnaryUnaryMultiCallable[_payment_service_pb2.ListTransactionsRequest, _payment_service_pb2.ListTransactionsResponse]  # type: ignore[assignment]
-    """Transactions that the caller pays or is paid by, newest first."""
+    """Transactions that the caller pays or is paid by, newest first. Who is paid by somebody else sees what came, not what failed."""
     GetTransaction: _aio.UnaryUnaryMultiCallable[_payment_service_pb2.GetTransactionRequest, _transaction_pb2.Transaction]  # type: ignore[assignment]
     """One transaction of the caller."""
 
@@ -124,7 +124,7 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _payment_service_pb2.ListTransactionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_payment_service_pb2.ListTransactionsResponse, _abc.Awaitable[_payment_service_pb2.ListTransactionsResponse]]:
-        """Transactions that the caller pays or is paid by, newest first."""
+        """Transactions that the caller pays or is paid by, newest first. Who is paid by somebody else sees what came, not what failed."""
 
     @_abc_1.abstractmethod
     def GetTransaction(

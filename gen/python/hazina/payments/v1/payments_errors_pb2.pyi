@@ -63,13 +63,19 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     PROVIDER_SILENT: _ErrorReason.ValueType  # 19
     """The provider does not say how it ended; a person decides."""
     PROVIDER_CALLBACK_UNKNOWN: _ErrorReason.ValueType  # 20
-    """A transaction reversed after late success, or a callback that fits nothing known; a person decides."""
+    """A callback or a receipt that fits nothing known, or fits another transaction; a person decides."""
     HOLD_EXPIRED: _ErrorReason.ValueType  # 21
     """A group hold ended before it was paid out."""
     FEE_SCHEDULE_INVALID: _ErrorReason.ValueType  # 22
     """The fee would be negative, or its minimum above its maximum."""
     AMOUNT_OVERFLOW: _ErrorReason.ValueType  # 23
     """Amount and fee together leave the range of int64."""
+    TRANSACTION_TOO_OLD: _ErrorReason.ValueType  # 24
+    """The transaction could not be carried out in time and was given up; nothing moved."""
+    PROVIDER_LATE_SUCCESS: _ErrorReason.ValueType  # 25
+    """The provider paid after it had said no, and the wallet held too little by then; what is missing is owed."""
+    REVERSAL_PROPOSED: _ErrorReason.ValueType  # 26
+    """A case that exists only because somebody proposed to undo a completed transaction."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call was refused or a transaction failed. Domain `payments.hazina`."""
@@ -115,11 +121,17 @@ PROVIDER_AMOUNT_MISMATCH: ErrorReason.ValueType  # 18
 PROVIDER_SILENT: ErrorReason.ValueType  # 19
 """The provider does not say how it ended; a person decides."""
 PROVIDER_CALLBACK_UNKNOWN: ErrorReason.ValueType  # 20
-"""A transaction reversed after late success, or a callback that fits nothing known; a person decides."""
+"""A callback or a receipt that fits nothing known, or fits another transaction; a person decides."""
 HOLD_EXPIRED: ErrorReason.ValueType  # 21
 """A group hold ended before it was paid out."""
 FEE_SCHEDULE_INVALID: ErrorReason.ValueType  # 22
 """The fee would be negative, or its minimum above its maximum."""
 AMOUNT_OVERFLOW: ErrorReason.ValueType  # 23
 """Amount and fee together leave the range of int64."""
+TRANSACTION_TOO_OLD: ErrorReason.ValueType  # 24
+"""The transaction could not be carried out in time and was given up; nothing moved."""
+PROVIDER_LATE_SUCCESS: ErrorReason.ValueType  # 25
+"""The provider paid after it had said no, and the wallet held too little by then; what is missing is owed."""
+REVERSAL_PROPOSED: ErrorReason.ValueType  # 26
+"""A case that exists only because somebody proposed to undo a completed transaction."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

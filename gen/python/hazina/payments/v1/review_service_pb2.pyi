@@ -307,7 +307,7 @@ class ResolveTransactionRequest(_message.Message):
     OUTCOME_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
     transaction_id: _builtins.str
-    """A transaction in UNKNOWN or MANUAL_REVIEW."""
+    """A transaction in UNKNOWN or MANUAL_REVIEW; or a COMPLETED one with an open case, to close the case by `COMPLETED`."""
     outcome: _transaction_pb2.Transaction.State.ValueType
     """How it ended: `COMPLETED` or `FAILED`."""
     note: _builtins.str

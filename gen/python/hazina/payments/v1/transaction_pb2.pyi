@@ -151,7 +151,7 @@ class Transaction(_message.Message):
     """The transaction that a REVERSAL undoes, or that undid this one."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
-        """What was asked for."""
+        """What was asked for; what came, after two people accepted a deposit of another amount."""
 
     @_builtins.property
     def fee(self) -> _money_pb2.Money:

@@ -1,0 +1,1 @@
+"""A development peer shaped like Safaricom's Daraja (M-Pesa), with faults to switch on. Its README says how."""
