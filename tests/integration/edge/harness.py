@@ -283,7 +283,9 @@ def _b64(raw: bytes) -> str:
 class Edge:
     """An Envoy of its own, with everything that a test needs to call it."""
 
-    def __init__(self, folder: Path, *, rate_scale: float = 10_000, **changes: Any) -> None:
+    def __init__(
+        self, folder: Path, *, rate_scale: float = 10_000, second_endpoint: str = "", **changes: Any
+    ) -> None:
         self.folder = folder
         self.certificates = Certificates(folder / "certificates")
         self.certificates.prepare()
@@ -292,10 +294,13 @@ class Edge:
         self.keys = Keys("first")
         page = folder / "page.html"
         page.write_text("<!doctype html><title>Page</title>" + "<p>word</p>" * 20_000)
+        endpoints = {
+            name: [Endpoint("127.0.0.1", port)] for name, port in self.services.ports.items()
+        }
+        if second_endpoint:  # where nobody listens
+            endpoints[second_endpoint].append(Endpoint("127.0.0.1", free_base()))
         self.settings = EdgeSettings(
-            endpoints={
-                name: [Endpoint("127.0.0.1", port)] for name, port in self.services.ports.items()
-            },
+            endpoints=endpoints,
             port_base=free_base(),
             profile=DEVELOPMENT,
             rate_scale=rate_scale,
