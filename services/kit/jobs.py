@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import procrastinate
+import psycopg
 from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job
 from sqlalchemy import text
@@ -148,7 +149,7 @@ class Jobs:
         while not stop.is_set():
             try:
                 await self._work(stop)
-            except (ConnectorException, OSError) as error:
+            except (ConnectorException, psycopg.Error, OSError) as error:
                 telemetry.log.warning(
                     "jobs_wait", service=self._service, fault=type(error).__name__
                 )
@@ -156,7 +157,9 @@ class Jobs:
                     await asyncio.wait_for(stop.wait(), 1.0)
 
     async def _work(self, stop: asyncio.Event) -> None:
-        async with self._app.open_async():
+        try:
+            if not await self._open(stop):
+                return
             await self._retry_stalled()
             worker = asyncio.create_task(
                 self._app.run_worker_async(
@@ -171,21 +174,26 @@ class Jobs:
                     delete_jobs="successful",
                 )
             )
-            stopping = asyncio.create_task(stop.wait())
             try:
-                while not stop.is_set() and not worker.done():
-                    await asyncio.wait(
-                        {worker, stopping},
-                        timeout=_SWEEP_SECONDS,
-                        return_when=asyncio.FIRST_COMPLETED,
-                    )
-                    if not worker.done() and not stop.is_set():
-                        await self._retry_stalled()
+                while not await _ends(worker, stop, within_seconds=_SWEEP_SECONDS):
+                    await self._retry_stalled()
             finally:
-                stopping.cancel()
                 worker.cancel()  # asks the worker to stop; it waits for its jobs
                 with contextlib.suppress(asyncio.CancelledError):
                     await worker
+        finally:
+            await self._app.close_async()  # also forgets a pool that could not be opened
+
+    async def _open(self, stop: asyncio.Event) -> bool:
+        """Connect; False if told to stop before that."""
+        opening = asyncio.ensure_future(self._app.connector.open_async())
+        await _ends(opening, stop, within_seconds=60.0)
+        if opening.done():
+            opening.result()
+            return True
+        opening.cancel()
+        await asyncio.wait({opening})
+        return False
 
     async def _retry_stalled(self) -> None:
         """Free the jobs of processes that died."""
@@ -209,3 +217,15 @@ class Jobs:
                     raise
 
         return self._app.task(name=name, queue=_QUEUE, retry=_Retry(retry))(run)
+
+
+async def _ends(work: "asyncio.Future[Any]", stop: asyncio.Event, *, within_seconds: float) -> bool:
+    """Whether the work ended or was told to stop within that time."""
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait(
+            {work, stopping}, timeout=within_seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+    finally:
+        stopping.cancel()
+    return work.done() or stop.is_set()
