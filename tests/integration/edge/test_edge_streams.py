@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -17,10 +16,10 @@ WATCH = "/api/v1/wallets/0191b0a5-0000-7000-8000-000000000002:watch"
 def watching(edge: Edge, count: int, *, pause: float = 0.0) -> Any:
     kind = edge.messages.of("hazina.wallet.v1.WatchWalletResponse")
 
-    async def answer(request: Any, received: Any) -> AsyncIterator[Any]:
+    def answer(request: Any, received: Any) -> Iterator[Any]:
         for number in range(count):
             yield kind(cursor=str(number))
-            await asyncio.sleep(pause)
+            received.over.wait(pause)
 
     return answer
 
@@ -52,7 +51,7 @@ def test_events_come_as_they_are_sent_and_a_caller_who_leaves_is_noticed(edge: E
 
 
 def test_a_refusal_before_the_first_event_is_a_plain_error(edge: Edge) -> None:
-    async def answer(request: Any, received: Any) -> AsyncIterator[Any]:
+    def answer(request: Any, received: Any) -> Iterator[Any]:
         raise Refused(grpc.StatusCode.NOT_FOUND, "NOT_FOUND")
         yield  # a generator, as all streams are
 

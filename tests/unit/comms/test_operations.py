@@ -129,6 +129,7 @@ class Deferred:
 
     def __init__(self) -> None:
         self.jobs: list[tuple[str, datetime | None, dict[str, Any]]] = []
+        self.locks: list[str | None] = []
 
     async def defer(
         self,
@@ -141,6 +142,7 @@ class Deferred:
         **args: object,
     ) -> None:
         self.jobs.append((name, run_at, args))
+        self.locks.append(lock)
 
 
 class Parts:
@@ -321,6 +323,15 @@ async def test_a_person_is_told_by_a_job(parts: Parts) -> None:
         ("comms.send", None, {"tenant_id": "default", "message_id": str(message.id)})
     ]
     assert (await parts.deliver(message)).state is State.SENT
+
+
+async def test_first_attempts_keep_their_order_and_later_ones_hold_nobody_up(
+    parts: Parts,
+) -> None:
+    message = await parts.tell()
+    parts.provider.refuse_with(ChannelUnavailable("SMS_405"))
+    await parts.deliver(message)
+    assert parts.jobs.locks == [f"default:{ASHA}", None]
 
 
 async def test_a_job_that_runs_twice_sends_once(parts: Parts) -> None:

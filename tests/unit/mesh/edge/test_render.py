@@ -13,7 +13,6 @@ from mesh.contract.generate import load
 from mesh.contract.model import Contract
 from mesh.edge import limits
 from mesh.edge.access import path_regex
-from mesh.edge.command import arguments
 from mesh.edge.render import render, render_tokens
 from mesh.edge.replies import REFUSALS
 from mesh.edge.settings import DEVELOPMENT, EdgeSettings, Endpoint, static_files
@@ -319,8 +318,3 @@ def test_rendering_is_the_same_each_time_and_names_no_anchor(shop: Contract) -> 
     assert first == second
     assert all("&id" not in text for text in first.values())
 
-
-def test_envoy_is_started_without_what_would_write_secrets(shop: Contract) -> None:
-    words = arguments(replace(SETTINGS, configuration_directory="/somewhere"))
-    assert words[:2] == ["--config-path", "/somewhere/envoy.yaml"]
-    assert "http:critical" in words
