@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -206,15 +207,19 @@ class Jobs:
         self, name: str, function: Callable[..., Awaitable[Any]], retry: RetryPolicy
     ) -> Any:
         async def run(**args: Any) -> None:
+            started, outcome = time.perf_counter(), "failed"
             with telemetry.continued("", request_id=telemetry.new_request_id()):
                 try:
                     await function(**args)
+                    outcome = "succeeded"
                 except Exception as error:
-                    telemetry.jobs_failed.labels(self._service, name).inc()
                     telemetry.log.error(
                         "job_failed", exc_info=error, service=self._service, job=name
                     )
                     raise
+                finally:
+                    seconds = time.perf_counter() - started
+                    telemetry.job_seconds.labels(self._service, name, outcome).observe(seconds)
 
         return self._app.task(name=name, queue=_QUEUE, retry=_Retry(retry))(run)
 

@@ -326,7 +326,7 @@ class _Rpc:
             user,
             tenant_id,
             facts.address,
-            headers.get("user-agent", ""),
+            headers.get("user-agent", "")[:256],
             key,
             fingerprint,
             deadline,
@@ -371,7 +371,9 @@ class _Rpc:
         self._note(facts, refusal.code, refusal.reason)
         trailer = refusals.to_trailer(refusal, request_id=facts.request_id, path=self._path)
         await exchange.abort(
-            refusals.CODES[refusal.code], refusal.message, ((refusals.DETAILS, trailer),)
+            refusals.CODES[refusal.code],
+            refusals.message_of(refusal),
+            ((refusals.DETAILS, trailer),),
         )
 
     async def _note_cancelled(
