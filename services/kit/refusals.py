@@ -24,6 +24,7 @@ __all__ = ["CODES", "DETAILS", "Internal", "from_call_error", "to_trailer"]
 
 DETAILS = "grpc-status-details-bin"
 CODES = {code.name: code for code in grpc.StatusCode}
+_VIOLATIONS_MAX = 20  # trailers are small: grpc refuses 16 KiB of metadata
 _NAMES = {int(code.value[0]): code.name for code in grpc.StatusCode}
 
 
@@ -54,7 +55,7 @@ def to_trailer(error: ServiceError, *, request_id: str, path: str) -> bytes:
     )
     if error.field_violations:
         bad_request = error_details_pb2.BadRequest()
-        for violation in error.field_violations:
+        for violation in error.field_violations[:_VIOLATIONS_MAX]:
             fields = {
                 "field": violation.field,
                 "description": violation.description,

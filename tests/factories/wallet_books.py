@@ -91,7 +91,7 @@ class Memory:
     def load(self, steps: Sequence[Step]) -> Books:
         """What the steps name, with expired holds of touched accounts and the accounts on their other side."""
         needs = domain.needs(steps)
-        holds = {id: self.holds[id] for id in needs.hold_ids if id in self.holds}
+        holds = {one: self.holds[one] for one in needs.hold_ids if one in self.holds}
         touched = {*needs.account_ids}
         touched |= {one.id for one in self.accounts.values() if one.code in needs.codes}
         touched |= {one for hold in holds.values() for one in _sides(hold)}
@@ -101,14 +101,14 @@ class Memory:
             if is_due and touched & set(_sides(hold)):
                 holds[hold.id] = hold
         touched |= {one for hold in holds.values() for one in _sides(hold)}
-        accounts = {id: self.accounts[id] for id in touched if id in self.accounts}
+        accounts = {one: self.accounts[one] for one in touched if one in self.accounts}
         known = {(one.code, one.currency) for one in accounts.values()}
         return Books(
             time=self.time,
             accounts=accounts,
             holds=holds,
             transfers={
-                id: self.transfers[id] for id in needs.transfer_ids if id in self.transfers
+                one: self.transfers[one] for one in needs.transfer_ids if one in self.transfers
             },
             openable={
                 (code, currency): self._openable(code, currency)

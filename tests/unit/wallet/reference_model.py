@@ -62,7 +62,7 @@ class Model:
         trial.history = list(self.history)
         told: list[str] = []
         for index, step in enumerate(chain):
-            verdict = trial._one(step, now)  # noqa: SLF001
+            verdict = trial._one(step, now)
             if verdict not in ("CREATED", "EXISTS"):
                 others = ["CHAIN_REFUSED"] * len(chain)
                 return [*others[:index], verdict, *others[index + 1 :]]

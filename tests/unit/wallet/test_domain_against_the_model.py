@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.kit.money import Money
-from services.wallet.domain import HoldState, Refusal, Step, StepKind
+from services.wallet.domain import AccountKey, HoldState, Refusal, Step, StepKind
 from tests.factories.wallet_books import START, Memory, id_at, wallet, words
 from tests.unit.wallet.reference_model import LIMIT, Holder, Model
 
@@ -32,6 +32,7 @@ WALLETS = (
 RICH, POOR, FULL, COINS, ICE = (one.id for one in WALLETS)
 NOBODY = id_at(START, 99)
 MPESA, FEES = "EXTERNAL:mpesa", "SYSTEM:FEES"
+KEYS: tuple[AccountKey, ...] = (RICH, POOR, FULL, COINS, ICE, NOBODY, MPESA, FEES)
 PERIOD_END = START - timedelta(days=2)
 SEEDS = st.integers(0, 2**32)
 
@@ -69,12 +70,8 @@ class History:
         return replace(step, linked=self.random.random() < 0.15)
 
     def _begins(self, kind: StepKind) -> Step:
-        debit = self.random.choices(
-            [RICH, POOR, FULL, COINS, ICE, NOBODY, MPESA, FEES], [9, 4, 2, 1, 1, 1, 4, 1]
-        )[0]
-        credit = self.random.choices(
-            [RICH, POOR, FULL, COINS, ICE, NOBODY, MPESA, FEES], [6, 5, 3, 1, 2, 1, 4, 3]
-        )[0]
+        debit = self.random.choices(KEYS, [9, 4, 2, 1, 1, 1, 4, 1])[0]
+        credit = self.random.choices(KEYS, [6, 5, 3, 1, 2, 1, 4, 3])[0]
         currency = "BTC" if COINS in (debit, credit) else "KES"
         if self.random.random() < 0.04:
             currency = self.random.choice(["KES", "BTC"])
@@ -110,7 +107,7 @@ class History:
                 currency = hold.amount.currency if self.random.random() < 0.9 else "USD"
                 amount = Money(currency, edge)
             if self.random.random() < 0.5:
-                credit = self.random.choice([RICH, POOR, FULL, FULL, COINS, NOBODY, MPESA, FEES])
+                credit = self.random.choice((*KEYS, FULL))
         return Step(
             id=self._id(),
             kind=kind,
@@ -122,7 +119,7 @@ class History:
             effective_time=self._effective(),
         )
 
-    def _edges(self, key: UUID | str) -> list[int]:
+    def _edges(self, key: AccountKey) -> list[int]:
         """Amounts on the edge of what an account can give or take."""
         account = self.memory.accounts.get(key) if isinstance(key, UUID) else None
         if account is None:
@@ -143,22 +140,21 @@ class History:
 
     def _changed(self, step: Step) -> Step:
         """The same step with one field set otherwise."""
-        name, value = self.random.choice(
-            [
-                ("kind", self.random.choice([*StepKind])),
-                ("debit", self.random.choice([None, RICH, FEES])),
-                ("credit", self.random.choice([None, POOR, FEES])),
-                ("amount", self.random.choice([None, Money("KES", 7), Money("BTC", 10)])),
-                ("hold_id", self.random.choice([None, NOBODY])),
-                ("expire_time", self.random.choice([None, START + timedelta(hours=9)])),
-                ("linked", not step.linked),
-                ("code", "FEE"),
-                ("transaction_id", RICH),
-                ("reference", "SGR7X1"),
-                ("effective_time", self.random.choice([None, START])),
-            ]
-        )
-        return replace(step, **{name: value})  # type: ignore[arg-type]
+        changes: list[tuple[str, Any]] = [
+            ("kind", self.random.choice([*StepKind])),
+            ("debit", self.random.choice([None, RICH, FEES])),
+            ("credit", self.random.choice([None, POOR, FEES])),
+            ("amount", self.random.choice([None, Money("KES", 7), Money("BTC", 10)])),
+            ("hold_id", self.random.choice([None, NOBODY])),
+            ("expire_time", self.random.choice([None, START + timedelta(hours=9)])),
+            ("linked", not step.linked),
+            ("code", "FEE"),
+            ("transaction_id", RICH),
+            ("reference", "SGR7X1"),
+            ("effective_time", self.random.choice([None, START])),
+        ]
+        name, value = self.random.choice(changes)
+        return replace(step, **{name: value})
 
 
 @settings(max_examples=250, deadline=None)
