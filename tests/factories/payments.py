@@ -98,7 +98,7 @@ class _Account:
     id: UUID
     tenant_id: str
     currency: str
-    kind: int
+    kind: ledger_pb2.Account.Kind.ValueType
     owner_id: str = ""
     code: str = ""
     name: str = ""
@@ -143,14 +143,14 @@ class FakeLedger:
 
     # What tests do
 
-    def open(  # noqa: A003
+    def open(
         self,
         owner_id: UUID,
         *,
         currency: str = "KES",
         balance: int = 0,
         tenant: str = "default",
-        kind: int = ledger_pb2.Account.USER,
+        kind: ledger_pb2.Account.Kind.ValueType = ledger_pb2.Account.USER,
         name: str = "Main",
     ) -> UUID:
         """Open a wallet with money from nowhere but `EXTERNAL:opening`."""
@@ -164,7 +164,9 @@ class FakeLedger:
             self._books.accounts[wallet.id] = replace(wallet, credits_posted=balance)
         return wallet.id
 
-    def balance(self, account: UUID | str, *, currency: str = "KES", tenant: str = "default") -> int:
+    def balance(
+        self, account: UUID | str, *, currency: str = "KES", tenant: str = "default"
+    ) -> int:
         """Posted credits less posted debits of a wallet or of the account with a code."""
         found = self._find(account, currency, tenant)
         return 0 if found is None else found.credits_posted - found.debits_posted
@@ -248,9 +250,7 @@ class FakeLedger:
 
     # How it works
 
-    def _apply(
-        self, tenant: str, chain: Iterable[ledger_pb2.Transfer]
-    ) -> list[ledger_pb2.Verdict]:
+    def _apply(self, tenant: str, chain: Iterable[ledger_pb2.Transfer]) -> list[ledger_pb2.Verdict]:
         before = _Books(dict(self._books.accounts), dict(self._books.booked))
         chain = list(chain)
         verdicts = []
