@@ -120,7 +120,9 @@ class _Booked:
     debit_id: UUID
     credit_id: UUID
     amount: int
-    hold_state: int = 0
+    hold_state: ledger_service_pb2.BookedTransfer.HoldState.ValueType = (
+        ledger_service_pb2.BookedTransfer.HOLD_STATE_UNSPECIFIED
+    )
 
 
 @dataclass
@@ -310,7 +312,8 @@ class FakeLedger:
             raise _Refused("INSUFFICIENT_FUNDS")
         is_hold = transfer.kind == _Kind.HOLD
         self._add(debit.id, credit.id, amount, pending=is_hold)
-        state = ledger_service_pb2.BookedTransfer.HELD if is_hold else 0
+        states = ledger_service_pb2.BookedTransfer
+        state = states.HELD if is_hold else states.HOLD_STATE_UNSPECIFIED
         self._books.booked[key] = _Booked(transfer, debit.id, credit.id, amount, state)
 
     def _end(self, tenant: str, key: tuple[str, str], transfer: ledger_pb2.Transfer) -> None:
