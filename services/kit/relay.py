@@ -98,9 +98,7 @@ class Relay:
                         purge_at = loop.time() + _PURGE_SECONDS
                         await self._purge()
                 except (RedisError, OSError, ServiceError) as error:
-                    telemetry.log.warning(
-                        "relay_waits", service=self._service, fault=type(error).__name__
-                    )
+                    telemetry.log.warning("relay_waits", fault=type(error).__name__)
                     await self._sleep(_FAULT_SECONDS)
                     continue
                 if published < _BATCH:
@@ -139,9 +137,7 @@ class Relay:
         )
         result = await session.execute(_REOPEN, {"since": since, "kept": KEPT})
         if result.rowcount:
-            telemetry.log.warning(
-                "redis_lost_events", service=self._service, events=result.rowcount
-            )
+            telemetry.log.warning("redis_lost_events", events=result.rowcount)
 
     async def _purge(self) -> None:
         async with self._database.unit(ALL_TENANTS, actor="system") as session:

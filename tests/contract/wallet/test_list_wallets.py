@@ -1,5 +1,7 @@
 """ListWallets."""
 
+import asyncio
+
 from hazina.wallet.v1 import wallet_pb2, wallet_service_pb2
 from hazina.wallet.v1.wallet_service_pb2_grpc import WalletServiceStub
 from tests.factories.wallet import OUTSIDE, Bank, hold
@@ -49,7 +51,16 @@ async def test_group_wallets_and_other_tenants_are_not_listed(
     await bank.wallet(amina, kind="GROUP")
     await bank.of("umoja").wallet(amina)
     answer = await wallet.stub(WalletServiceStub, user=amina).ListWallets(Request())
-    assert not answer.wallets
+    assert {one.kind for one in answer.wallets} == {wallet_pb2.Wallet.USER}
+
+
+async def test_who_asks_before_their_event_arrived_has_wallets_and_the_event_adds_none(
+    wallet: Running, harness: Harness
+) -> None:
+    stub = wallet.stub(WalletServiceStub, user=harness.person())
+    first, again = await asyncio.gather(stub.ListWallets(Request()), stub.ListWallets(Request()))
+    assert [one.currency for one in first.wallets] == ["KES", "BTC"]
+    assert [one.id for one in again.wallets] == [one.id for one in first.wallets]
 
 
 async def test_a_token_of_somebody_else_or_a_changed_one_is_refused(
