@@ -131,9 +131,7 @@ class Consumer:
                 await self._read(stop)
             except (RedisError, OSError, ServiceUnavailable) as error:
                 ready = False
-                telemetry.log.warning(
-                    "consumer_waits", service=self._service, fault=type(error).__name__
-                )
+                telemetry.log.warning("consumer_waits", fault=type(error).__name__)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), 0.5)
         with contextlib.suppress(RedisError, OSError):
@@ -219,7 +217,6 @@ class Consumer:
             telemetry.log.error(
                 "event_failed",
                 exc_info=error,
-                service=self._service,
                 stream=stream,
                 type=envelope.type,
                 event_id=envelope.event_id,
@@ -273,9 +270,7 @@ class Consumer:
             pipe.xack(stream, self._service, entry_id)
             await pipe.execute()
         telemetry.events_parked.labels(self._service).inc()
-        telemetry.log.error(
-            "event_parked", service=self._service, stream=stream, entry=entry_id, fault=fault
-        )
+        telemetry.log.error("event_parked", stream=stream, entry=entry_id, fault=fault)
 
     def _backoff(self, attempts: int) -> float:
         return float(min(self._backoff_seconds * 2 ** (attempts - 1), _BACKOFF_SECONDS_MAX))

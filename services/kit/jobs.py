@@ -151,9 +151,7 @@ class Jobs:
             try:
                 await self._work(stop)
             except (ConnectorException, psycopg.Error, OSError) as error:
-                telemetry.log.warning(
-                    "jobs_wait", service=self._service, fault=type(error).__name__
-                )
+                telemetry.log.warning("jobs_wait", fault=type(error).__name__)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), 1.0)
 
@@ -200,7 +198,7 @@ class Jobs:
         """Free the jobs of processes that died."""
         manager = self._app.job_manager
         for job in await manager.get_stalled_jobs(seconds_since_heartbeat=_STALLED_SECONDS):
-            telemetry.log.warning("job_stalled", service=self._service, job=job.task_name)
+            telemetry.log.warning("job_stalled", job=job.task_name)
             await manager.retry_job(job)
 
     def _register(
@@ -213,9 +211,7 @@ class Jobs:
                     await function(**args)
                     outcome = "succeeded"
                 except Exception as error:
-                    telemetry.log.error(
-                        "job_failed", exc_info=error, service=self._service, job=name
-                    )
+                    telemetry.log.error("job_failed", exc_info=error, job=name)
                     raise
                 finally:
                     seconds = time.perf_counter() - started

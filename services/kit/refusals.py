@@ -73,7 +73,7 @@ def _status(
         metadata=metadata,
         request_id=request_id,
         timestamp=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        path=path,
+        path=_clipped(path, 200),
     )
     status.details.add().Pack(
         error_details_pb2.ErrorInfo(reason=error.reason, domain=error.domain, metadata=metadata)

@@ -105,9 +105,7 @@ class Relay:
                         purge_at = loop.time() + _PURGE_SECONDS
                         await self._purge()
                 except (RedisError, OSError, ServiceError) as error:
-                    telemetry.log.warning(
-                        "relay_waits", service=self._service, fault=type(error).__name__
-                    )
+                    telemetry.log.warning("relay_waits", fault=type(error).__name__)
                     await self._sleep(_FAULT_SECONDS)
                     continue
                 if published < _BATCH:
@@ -149,9 +147,7 @@ class Relay:
             _REOPEN, {"since": since, "kept": KEPT, "batch": _SWEEP_BATCH}
         )
         if result.rowcount:
-            telemetry.log.warning(
-                "redis_lost_events", service=self._service, events=result.rowcount
-            )
+            telemetry.log.warning("redis_lost_events", events=result.rowcount)
         return int(result.rowcount)
 
     async def _purge(self) -> None:

@@ -82,7 +82,7 @@ def test_no_refusal_is_too_large_for_a_trailer() -> None:
     error = ValidationFailed(
         long,
         field_violations=[FieldViolation(f"items[{n}].{long}", long, long) for n in range(1000)],
-        **{f"note{n}": long for n in range(100)},
+        **{f"note{n}": long for n in range(100)},  # type: ignore[arg-type]
     )
     assert len(sent(error)) <= 4500
     ascii_error = ValidationFailed(
