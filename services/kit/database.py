@@ -35,7 +35,7 @@ _ENTER = text(
 _LISTEN_RETRY_SECONDS = 0.5
 # Faults of the moment: connection (08), shutdown and start (57P0x), limits of the server (53), lock and statement
 # timeouts, deadlock, serialization, and a primary that has just become a standby.
-_PASSING_STATES = ("08", "57P", "57014", "53", "55P03", "40001", "40P01", "25006")
+_PASSING_STATES = ("08", "57P", "57014", "53", "55P03", "40001", "40P01", "25006", "25P03")
 
 
 class Database:

@@ -116,6 +116,7 @@ class Consumer:
         """Work until `stop` is set. A lost Redis is waited for, and its groups are made again."""
         loop = asyncio.get_running_loop()
         ready = False
+        outage = telemetry.Outage("consumer")
         sweep_at = purge_at = 0.0
         while not stop.is_set():
             try:
@@ -129,9 +130,10 @@ class Consumer:
                     purge_at = loop.time() + _PURGE_SECONDS
                     await self._purge()
                 await self._read(stop)
+                outage.over()
             except (RedisError, OSError, ServiceUnavailable) as error:
                 ready = False
-                telemetry.log.warning("consumer_waits", fault=type(error).__name__)
+                outage.note(error)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), 0.5)
         with contextlib.suppress(RedisError, OSError):

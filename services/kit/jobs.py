@@ -31,6 +31,7 @@ Task = TypeVar("Task", bound=Callable[..., Awaitable[Any]])
 
 _QUEUE = "default"
 _CONCURRENCY = 8
+_POLL_SECONDS = 0.25  # nothing tells the worker that a lock came free
 _HEARTBEAT_SECONDS = 2.0
 _STALLED_SECONDS = 10.0
 _SWEEP_SECONDS = 5.0
@@ -75,6 +76,7 @@ class Jobs:
 
     def __init__(self, config: ServiceConfig, database: Database) -> None:
         self._service = config.name
+        self._outage = telemetry.Outage("jobs")
         connector = procrastinate.PsycopgConnector(
             conninfo=config.database_url,
             kwargs={
@@ -151,7 +153,7 @@ class Jobs:
             try:
                 await self._work(stop)
             except (ConnectorException, psycopg.Error, OSError) as error:
-                telemetry.log.warning("jobs_wait", fault=type(error).__name__)
+                self._outage.note(error)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), 1.0)
 
@@ -160,13 +162,14 @@ class Jobs:
             if not await self._open(stop):
                 return
             await self._retry_stalled()
+            self._outage.over()
             worker = asyncio.create_task(
                 self._app.run_worker_async(
                     queues=[_QUEUE],
                     name=self._service,
                     concurrency=_CONCURRENCY,
                     install_signal_handlers=False,
-                    fetch_job_polling_interval=1.0,
+                    fetch_job_polling_interval=_POLL_SECONDS,
                     update_heartbeat_interval=_HEARTBEAT_SECONDS,
                     stalled_worker_timeout=_STALLED_SECONDS,
                     shutdown_graceful_timeout=10.0,

@@ -35,6 +35,7 @@ _SWEEP_BATCH = (
 )
 _POLL_SECONDS = 1.0
 _FAULT_SECONDS = 0.5
+_MEASURE_SECONDS = 10.0
 _PURGE_SECONDS = 3600.0
 
 _LOCK = text("SELECT pg_try_advisory_xact_lock(hashtext(current_schema() || '.relay'))")
@@ -94,18 +95,25 @@ class Relay:
             self._database.listen(channel(self._database.schema), lambda _: self._wake.set())
         )
         stopping = asyncio.create_task(self._wake_when(stop))
-        purge_at = 0.0
+        purge_at = measure_at = 0.0
+        outage = telemetry.Outage("relay")
         loop = asyncio.get_running_loop()
         try:
             while not stop.is_set():
                 self._wake.clear()
                 try:
-                    published = await self.publish_once()
+                    if (
+                        loop.time() >= measure_at
+                    ):  # first, so that it is known how much waits for a lost Redis
+                        measure_at = loop.time() + _MEASURE_SECONDS
+                        await self._measure()
                     if loop.time() >= purge_at:
                         purge_at = loop.time() + _PURGE_SECONDS
                         await self._purge()
+                    published = await self.publish_once()
+                    outage.over()
                 except (RedisError, OSError, ServiceError) as error:
-                    telemetry.log.warning("relay_waits", fault=type(error).__name__)
+                    outage.note(error)
                     await self._sleep(_FAULT_SECONDS)
                     continue
                 if published < _BATCH:
@@ -125,7 +133,6 @@ class Relay:
                 return _BATCH  # the marker must stay as it is until everything lost is open again
             rows = (await session.execute(_TAKE, {"batch": _BATCH})).all()
             if not rows:
-                telemetry.outbox_waiting.labels(self._service).set(0)
                 return 0
             now = await session.scalar(_NOW)
             assert isinstance(now, datetime)
@@ -133,9 +140,7 @@ class Relay:
             await publish(self._redis, self._service, envelopes, marker=now.isoformat())
             crash.reach(f"{self._service}.relay.after_publish")
             await session.execute(_DONE, {"now": now, "positions": [row.position for row in rows]})
-            waiting = await session.scalar(_WAITING) if len(rows) == _BATCH else 0
         telemetry.events_published.labels(self._service).inc(len(rows))
-        telemetry.outbox_waiting.labels(self._service).set(waiting or 0)
         return len(rows)
 
     async def _reopen_what_redis_lost(self, session: Session) -> int:
@@ -149,6 +154,11 @@ class Relay:
         if result.rowcount:
             telemetry.log.warning("redis_lost_events", events=result.rowcount)
         return int(result.rowcount)
+
+    async def _measure(self) -> None:
+        async with self._database.unit(ALL_TENANTS, actor="system") as session:
+            waiting = await session.scalar(_WAITING)
+        telemetry.outbox_waiting.labels(self._service).set(waiting or 0)
 
     async def _purge(self) -> None:
         """Drop what was published more than a week ago."""

@@ -42,6 +42,7 @@ __all__ = [
     "log",
     "new_request_id",
     "Origin",
+    "Outage",
     "outbox_waiting",
     "RpcMeter",
     "traceparent",
@@ -132,6 +133,26 @@ def continued(trace: str, *, request_id: str) -> Iterator[None]:
 def new_request_id() -> str:
     """A fresh request id, for calls that came without one."""
     return secrets.token_hex(16)
+
+
+class Outage:
+    """Logs when work must wait for a part that is away, and when it goes on; not each try in between."""
+
+    def __init__(self, work: str) -> None:
+        self._work = work
+        self._since: float | None = None
+
+    def note(self, error: BaseException) -> None:
+        """A try failed."""
+        if self._since is None:
+            self._since = time.monotonic()
+            log.warning(f"{self._work}_waits", fault=type(error).__name__)
+
+    def over(self) -> None:
+        """A try went well."""
+        if self._since is not None:
+            log.warning(f"{self._work}_goes_on", seconds=round(time.monotonic() - self._since, 1))
+            self._since = None
 
 
 class _Lines:

@@ -110,3 +110,14 @@ def test_an_audited_rpc_says_so_in_its_line(written: io.StringIO) -> None:
         "OK", "", 0.1, "r", "t", "u", "c"
     )
     assert json.loads(written.getvalue())["audited"] is True
+
+
+def test_an_outage_is_told_at_its_beginning_and_its_end(written: io.StringIO) -> None:
+    telemetry.configure(CONFIG)
+    outage = telemetry.Outage("relay")
+    for _ in range(3):
+        outage.note(OSError())
+    for _ in range(3):
+        outage.over()
+    events = [json.loads(line)["event"] for line in written.getvalue().splitlines()]
+    assert events == ["relay_waits", "relay_goes_on"]
