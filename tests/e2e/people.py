@@ -212,7 +212,7 @@ class People:
 
 def any_email(name: str) -> str:
     """An address that nobody had before."""
-    return f"{name.split()[0].lower()}.{uuid.uuid4().hex[:12]}@example.com"
+    return f"{name.split(maxsplit=1)[0].lower()}.{uuid.uuid4().hex[:12]}@example.com"
 
 
 def any_phone() -> str:

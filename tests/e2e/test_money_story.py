@@ -6,12 +6,12 @@ import uuid
 
 import grpc
 import pytest
+
 from hazina.auth.v1 import auth_service_pb2, auth_service_pb2_grpc
 from hazina.payments.v1 import payment_service_pb2, payment_service_pb2_grpc
 from hazina.payments.v1.transaction_pb2 import Transaction
 from hazina.type.v1.money_pb2 import Money
 from hazina.wallet.v1 import wallet_pb2, wallet_service_pb2, wallet_service_pb2_grpc
-
 from tests.e2e.books import trial_balance
 from tests.e2e.client import HTTP_1, HTTP_2, kes, minor, new_key
 from tests.e2e.mesh import Mesh, wait_until

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 
@@ -69,7 +70,7 @@ def test_the_statement_is_walked_newest_first_with_a_running_balance(
     times = [entry["createTime"] for entry in entries]
     assert times == sorted(times, reverse=True)
     assert minor(entries[0]["balance"]) == asha.balance()
-    for newer, older in zip(entries, entries[1:], strict=False):
+    for newer, older in pairwise(entries):
         assert minor(newer["balance"]) == minor(older["balance"]) + minor(newer["amount"])
     assert minor(entries[-1]["balance"]) == minor(entries[-1]["amount"]) == 5000_00
     assert entries[-1]["transactionId"]
