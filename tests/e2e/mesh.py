@@ -21,12 +21,12 @@ from typing import TypeVar
 
 import grpc
 import httpx
-from mesh.stack.environment import Settings, Stack, process_environment
-from mesh.stack.state import PartState, Phase
 
 from mesh.stack import children, state
+from mesh.stack.environment import Settings, Stack, process_environment
 from mesh.stack.home import ROOT, Home
 from mesh.stack.ports import OFFSET_MAX, SERVICES, Ports
+from mesh.stack.state import PartState, Phase
 
 T = TypeVar("T")
 
