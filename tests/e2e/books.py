@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hazina.wallet.v1 import ledger_service_pb2, ledger_service_pb2_grpc
+from hazina.wallet.v1.ledger_pb2 import Account
 from tests.e2e.mesh import Mesh
 
 
@@ -23,12 +24,11 @@ def trial_balance(mesh: Mesh, tenant: str = "default") -> Mapping[str, Mapping[s
         assert currency.consistent, f"balances are not the sums of their entries: {currency}"
     return {
         currency.currency: {
-            line.code or type(line).DESCRIPTOR.fields_by_name["kind"].enum_type.values_by_number[line.kind].name:
-                line.credits_posted - line.debits_posted
+            line.code or Account.Kind.Name(line.kind): line.credits_posted - line.debits_posted
             for line in currency.lines
         }
         for currency in books.currencies
-    }  # fmt: skip
+    }
 
 
 def held(mesh: Mesh, tenant: str = "default") -> int:

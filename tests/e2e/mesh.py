@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import grpc
 import httpx
@@ -284,9 +284,9 @@ def _leave(note: Path, lock: Path, started: Mesh | None) -> None:
         started.stop()
 
 
-def _count_user(note: Path, change: int) -> dict[str, str | int]:
-    seen: dict[str, str | int] = json.loads(note.read_text())
-    seen["users"] += change  # type: ignore[operator]
+def _count_user(note: Path, change: int) -> dict[str, Any]:
+    seen: dict[str, Any] = json.loads(note.read_text())
+    seen["users"] += change
     note.write_text(json.dumps(seen))
     return seen
 

@@ -16,6 +16,7 @@ from tests.e2e.books import trial_balance
 from tests.e2e.client import HTTP_1, HTTP_2, kes, minor, new_key
 from tests.e2e.mesh import Mesh, wait_until
 from tests.e2e.people import PASSWORD, PIN, People, Person, any_email, any_phone
+from tests.e2e.wire import Metadata
 
 
 @pytest.mark.parametrize("protocol", [HTTP_1, HTTP_2])
@@ -144,26 +145,22 @@ class _GrpcPerson:
         self.payments = payment_service_pb2_grpc.PaymentServiceStub(channel)
         self._wallets = wallet_service_pb2_grpc.WalletServiceStub(channel)
         auth = auth_service_pb2_grpc.AuthServiceStub(channel)
-        by_email = "@" in identifier
-        auth.SignUp(
-            auth_service_pb2.SignUpRequest(
-                display_name=name,
-                email=identifier if by_email else None,
-                phone=None if by_email else identifier,
-                password=PASSWORD if by_email else None,
-                pin=None if by_email else PIN,
-            )
-        )
+        request = auth_service_pb2.SignUpRequest(display_name=name)
+        if "@" in identifier:
+            request.email, request.password = identifier, PASSWORD
+        else:
+            request.phone, request.pin = identifier, PIN
+        auth.SignUp(request)
         session = auth.VerifyIdentity(
             auth_service_pb2.VerifyIdentityRequest(
                 identifier=identifier, code=people.await_code(identifier)
             )
         )
-        self.metadata = [("authorization", f"Bearer {session.access_token}")]
+        self.metadata: Metadata = (("authorization", f"Bearer {session.access_token}"),)
         wait_until("the wallet is there", lambda: self._find_wallet() is not None)
 
-    def keyed(self) -> list[tuple[str, str]]:
-        return [*self.metadata, ("idempotency-key", str(uuid.uuid4()))]
+    def keyed(self) -> Metadata:
+        return (*self.metadata, ("idempotency-key", str(uuid.uuid4())))
 
     def wallet(self) -> wallet_pb2.Wallet:
         wallet = self._find_wallet()

@@ -14,6 +14,9 @@ from google.rpc import error_details_pb2, status_pb2
 
 M = TypeVar("M", bound=Message)
 
+# What grpc calls metadata.
+Metadata = tuple[tuple[str, str | bytes], ...]
+
 # The HTTP status that the transcoder gives each gRPC code.
 HTTP_STATUS: Mapping[str, int] = {
     "OK": 200, "CANCELLED": 499, "UNKNOWN": 500, "INVALID_ARGUMENT": 400, "DEADLINE_EXCEEDED": 504,
@@ -90,14 +93,15 @@ class Answer:
 def refusal_of(error: grpc.RpcError) -> Refusal:
     """What a gRPC client reads from a refusal: the code, and `google.rpc.Status` where it is there."""
     details = status_pb2.Status()
-    for key, value in error.trailing_metadata() or ():  # type: ignore[attr-defined]
+    trailer: Any = error.trailing_metadata() or ()
+    for key, value in trailer:
         if key == "grpc-status-details-bin":
             details.ParseFromString(value)
     information = _unpack(details, error_details_pb2.ErrorInfo()) or error_details_pb2.ErrorInfo()
     request = _unpack(details, error_details_pb2.BadRequest()) or error_details_pb2.BadRequest()
     return Refusal(
-        code=error.code().name,  # type: ignore[attr-defined]
-        message=error.details() or "",  # type: ignore[attr-defined]
+        code=error.code().name,
+        message=error.details() or "",
         reason=information.reason,
         domain=information.domain,
         metadata=dict(information.metadata),

@@ -97,7 +97,7 @@ def _errors(module_name: str) -> Sequence[type[ServiceError]]:
         if inspect.isclass(value)
         and issubclass(value, ServiceError)
         and value.__module__ == module_name
-        and getattr(value, "reason", "")
+        and vars(value).get("reason")
     ]
 
 
