@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from services.kit.errors import ServiceError
 
+from services.kit.errors import ServiceError
 from tests.house.tree import ROOT, SERVICES, implemented
 from tests.matrix.contracts import SHARED_DOMAIN, reasons, rpcs
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 import grpc
@@ -68,7 +68,7 @@ class Doors:
         if metadata is None:
             metadata = self.metadata(rpc)
         raw = request if isinstance(request, bytes) else request.SerializeToString()
-        channel = self.channel(door)
+        channel: Any = self.channel(door)
         try:
             if rpc.streams:
                 stream: Any = channel.unary_stream(rpc.path)(
@@ -125,7 +125,7 @@ def _is_over(stream: Any) -> bool:
     return True
 
 
-def _flat(query: Any) -> Iterator[tuple[str, Any]] | list[tuple[str, Any]]:
+def _flat(query: Mapping[str, Any]) -> list[tuple[str, Any]]:
     pairs: list[tuple[str, Any]] = []
     for name, value in query.items():
         pairs += [(name, part) for part in (value if isinstance(value, list) else [value])]

@@ -133,7 +133,7 @@ def _choices(descriptor: Descriptor, depth: int = 0) -> int:
     if depth < 4:
         for field in descriptor.fields:
             if field.type == _MESSAGE and not _is_map(field):
-                most = max(most, _choices(field.message_type, depth + 1))
+                most = max(most, _choices(_type(field), depth + 1))
     return most
 
 
@@ -145,8 +145,17 @@ def _is_synthetic(oneof: OneofDescriptor) -> bool:
     return len(oneof.fields) == 1 and str(oneof.name).startswith("_")
 
 
+def _type(field: FieldDescriptor) -> Descriptor:
+    assert field.message_type is not None, f"{field.full_name} is no message"
+    return field.message_type
+
+
+def _is_money(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and field.message_type.full_name == "hazina.type.v1.Money"
+
+
 def _is_map(field: FieldDescriptor) -> bool:
-    return bool(field.type == _MESSAGE and field.message_type.GetOptions().map_entry)
+    return bool(field.type == _MESSAGE and _type(field).GetOptions().map_entry)
 
 
 def _fill(message: Message, field: FieldDescriptor, choice: int) -> None:
@@ -155,7 +164,7 @@ def _fill(message: Message, field: FieldDescriptor, choice: int) -> None:
         if not _is_map(field):
             _add_good(message, field, choice)
     elif field.type == _MESSAGE:
-        if asked.required or str(field.message_type.full_name).startswith("hazina."):
+        if asked.required or str(_type(field).full_name).startswith("hazina."):
             _set_good(message, field, choice)
     elif field.type == _ENUM:
         allowed = list(getattr(asked.enum, "in"))
@@ -169,7 +178,7 @@ def _fill(message: Message, field: FieldDescriptor, choice: int) -> None:
 
 def _set_good(message: Message, field: FieldDescriptor, choice: int) -> None:
     if field.type == _MESSAGE:
-        getattr(message, field.name).CopyFrom(_good_message(field.message_type, choice))
+        getattr(message, field.name).CopyFrom(_good_message(_type(field), choice))
     elif field.type == _STRING:
         setattr(message, field.name, good_text(field, rules(field).string))
     else:
@@ -179,7 +188,7 @@ def _set_good(message: Message, field: FieldDescriptor, choice: int) -> None:
 def _add_good(message: Message, field: FieldDescriptor, choice: int) -> None:
     values = getattr(message, field.name)
     if field.type == _MESSAGE:
-        values.add().CopyFrom(_good_message(field.message_type, choice))
+        values.add().CopyFrom(_good_message(_type(field), choice))
     elif field.type == _STRING:
         values.append(good_text(field, rules(field).repeated.items.string))
     else:
@@ -223,11 +232,11 @@ def good_text(field: FieldDescriptor, asked: validate_pb2.StringRules) -> str:
 
 
 def _broken_in(root: Message, message: Message, path: Path) -> Iterator[Broken]:
-    descriptor = message.DESCRIPTOR
+    descriptor: Any = message.DESCRIPTOR
     for oneof in _oneofs(descriptor):
         if oneof.GetOptions().Extensions[validate_pb2.oneof].required:
-            field = json_path(path, oneof=oneof)
-            yield _change(root, path, field, "missing", _clearing(message.WhichOneof(oneof.name)))
+            name = json_path(path, oneof=oneof)
+            yield _change(root, path, name, "missing", _clearing(message.WhichOneof(oneof.name)))
     for field in descriptor.fields:
         here = (*path, Step(field))
         if _is_map(field) or field.full_name.startswith("google."):
@@ -250,7 +259,7 @@ def _broken_message(root: Message, path: Path, field: FieldDescriptor) -> Iterat
     asked, name = rules(field), json_path((*path, Step(field)))
     if asked.required:
         yield _change(root, path, name, "missing", _clearing(field.name))
-    if field.message_type.full_name == "hazina.type.v1.Money":
+    if _is_money(field):
         positive = any("minor_units > 0" in rule.expression for rule in asked.cel)
 
         def money(units: int) -> Callable[[Any], None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from mesh.stack.keys import KeyState, SigningKeys
 from tests.e2e.mesh import Mesh
 from tests.e2e.people import People, Person
-from tests.e2e.wire import Refusal
+from tests.e2e.wire import Metadata, Refusal
 from tests.matrix.callers import Doors
 from tests.matrix.contracts import ROOT, Rpc, role_permissions, rpcs
 from tests.matrix.samples import good
@@ -84,7 +84,7 @@ def test_the_same_over_json(doors: Doors, rpc: Rpc) -> None:
 
 @pytest.mark.parametrize("rpc", _ALL, ids=_id)
 def test_a_token_that_is_not_good_opens_nothing(doors: Doors, cast: Cast, rpc: Rpc) -> None:
-    wrong = []
+    wrong: list[str] = []
     for name, token in cast.tokens.items():
         expected = {
             "USER": {
@@ -133,7 +133,7 @@ def test_a_person_of_another_tenant_finds_no_tenant(doors: Doors, cast: Cast, rp
 
 @pytest.mark.parametrize("rpc", _ALL, ids=_id)
 def test_on_the_mesh_only_named_callers_are_let_in(doors: Doors, rpc: Rpc) -> None:
-    wrong = []
+    wrong: list[str] = []
     for identity in IDENTITIES:
         allowed = identity in rpc.policy.callers
         verdict = _verdict(doors.grpc(rpc, good(rpc.request), door=f"mesh:{identity}", metadata=()))
@@ -145,7 +145,7 @@ def test_on_the_mesh_only_named_callers_are_let_in(doors: Doors, rpc: Rpc) -> No
 
 @pytest.mark.parametrize("rpc", _ALL, ids=_id)
 def test_past_envoy_the_service_decides_the_same(doors: Doors, rpc: Rpc) -> None:
-    wrong = []
+    wrong: list[str] = []
     forged = (
         (("x-hazina-caller", "spiffe://hazina/ops"),) if "ops" not in rpc.policy.callers else ()
     )
@@ -179,7 +179,7 @@ def bad_tokens(mesh: Mesh, person: Person) -> Mapping[str, str]:
         person.access_token, options={"verify_signature": False, "verify_aud": False}
     )
     keys = SigningKeys(mesh.home.keys)
-    active = next(key for key in keys.list() if key.state is KeyState.ACTIVE)
+    active = next(key for key in keys.all() if key.state is KeyState.ACTIVE)
     ours: Any = serialization.load_pem_private_key(
         (mesh.home.keys / "signing" / f"{active.kid}.pem").read_bytes(), None
     )
@@ -220,11 +220,9 @@ def _request(rpc: Rpc) -> Any:
     return good(rpc.request)
 
 
-def _headers(doors: Doors, token: str | None) -> Sequence[Any]:
-    headers = [("x-tenant-id", doors.tenant)]
-    if token is not None:
-        headers.append(("authorization", f"Bearer {token}"))
-    return tuple(headers)
+def _headers(doors: Doors, token: str | None) -> Metadata:
+    headers: Metadata = (("x-tenant-id", doors.tenant),)
+    return headers if token is None else (*headers, ("authorization", f"Bearer {token}"))
 
 
 def _verdict(refusal: Refusal | None) -> str:

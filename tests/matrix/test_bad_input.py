@@ -34,7 +34,7 @@ def _id(rpc: Rpc) -> str:
 
 @pytest.mark.parametrize("rpc", _HTTP, ids=_id)
 def test_json_that_breaks_a_rule_is_refused_by_field(doors: Doors, rpc: Rpc) -> None:
-    wrong = []
+    wrong: list[str] = []
     for case in broken(rpc.request):
         call = http_call(rpc, case.request)
         if call is not None:
@@ -45,7 +45,7 @@ def test_json_that_breaks_a_rule_is_refused_by_field(doors: Doors, rpc: Rpc) -> 
 
 @pytest.mark.parametrize("rpc", _ALL, ids=_id)
 def test_a_message_that_breaks_a_rule_is_refused_by_field(doors: Doors, rpc: Rpc) -> None:
-    wrong = []
+    wrong: list[str] = []
     for case in broken(rpc.request):
         refusal = doors.grpc(rpc, case.request)
         wrong += _judge(rpc, case.label, case.field, case.must_refuse, refusal)
@@ -55,7 +55,7 @@ def test_a_message_that_breaks_a_rule_is_refused_by_field(doors: Doors, rpc: Rpc
 
 @pytest.mark.parametrize("rpc", _ALL, ids=_id)
 def test_ids_that_nobody_has_are_refused_with_a_reason(doors: Doors, rpc: Rpc) -> None:
-    wrong = []
+    wrong: list[str] = []
     for request in alternatives(rpc.request):
         wrong += _judge(rpc, "gRPC", "", False, doors.grpc(rpc, request))
         call = http_call(rpc, request) if rpc.http else None
@@ -67,7 +67,7 @@ def test_ids_that_nobody_has_are_refused_with_a_reason(doors: Doors, rpc: Rpc) -
 
 @pytest.mark.parametrize("rpc", _HTTP, ids=_id)
 def test_json_of_the_wrong_type_is_refused_by_name(doors: Doors, rpc: Rpc) -> None:
-    wrong = []
+    wrong: list[str] = []
     for request in alternatives(rpc.request):
         call = http_call(rpc, request)
         if call is None:
@@ -89,7 +89,7 @@ def test_json_of_the_wrong_type_is_refused_by_name(doors: Doors, rpc: Rpc) -> No
 def test_text_that_is_not_json_is_refused(doors: Doors, rpc: Rpc) -> None:
     call = http_call(rpc, good(rpc.request))
     assert call is not None
-    wrong = []
+    wrong: list[str] = []
     for label, content in (
         ("cut short", b'{"a": '),
         ("an array", b"[1, 2]"),
@@ -107,7 +107,7 @@ def test_text_that_is_not_json_is_refused(doors: Doors, rpc: Rpc) -> None:
 
 @pytest.mark.parametrize("rpc", _ALL, ids=_id)
 def test_bytes_that_are_no_message_are_refused(doors: Doors, rpc: Rpc) -> None:
-    wrong = []
+    wrong: list[str] = []
     for label, raw in (
         ("random", b"\xff\xff\xff\xff\xff\xff\xff"),
         ("cut short", b"\x0a\xff\x01"),
@@ -124,9 +124,13 @@ def test_bytes_that_are_no_message_are_refused(doors: Doors, rpc: Rpc) -> None:
 
 @pytest.mark.parametrize("rpc", _ALL, ids=_id)
 def test_five_megabytes_are_refused(doors: Doors, rpc: Rpc) -> None:
-    wrong = []
+    wrong: list[str] = []
     refusal = doors.grpc(rpc, b"\x7a" + _varint(_LARGE) + b"x" * _LARGE)
-    if refusal is None or refusal.code != "RESOURCE_EXHAUSTED" or (rpc.access != "SERVICE" and refusal.reason != "REQUEST_TOO_LARGE"):
+    if (
+        refusal is None
+        or refusal.code != "RESOURCE_EXHAUSTED"
+        or (rpc.access != "SERVICE" and refusal.reason != "REQUEST_TOO_LARGE")
+    ):
         wrong.append(f"gRPC: answered {refusal}")
     call = http_call(rpc, good(rpc.request)) if rpc.http and rpc.http.body else None
     if call is not None:
@@ -145,7 +149,7 @@ def test_a_bad_idempotency_key_is_refused(doors: Doors, rpc: Rpc) -> None:
         "missing": (plain, "IDEMPOTENCY_KEY_REQUIRED"),
         "too long": ((*plain, ("idempotency-key", "k" * 256)), "IDEMPOTENCY_KEY_INVALID"),
     }
-    wrong = []
+    wrong: list[str] = []
     for label, (metadata, reason) in expected.items():
         refusal = doors.grpc(rpc, good(rpc.request), metadata=metadata)
         if implemented(rpc) and (refusal is None or refusal.reason != reason):
@@ -212,8 +216,8 @@ def _wrong_types(descriptor: Descriptor, call: HttpCall) -> Iterator[tuple[str, 
             content = json.dumps(changed).encode()
             yield label, field, HttpCall(call.method, call.path, {}, content, changed)
     for name in call.query:
-        field = descriptor.fields_by_camelcase_name[name]
-        if field.type in (FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_INT64):
+        kind = descriptor.fields_by_camelcase_name[name].type
+        if kind in (FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_INT64):
             query = {**call.query, name: "seven"}
             yield "text for a number", name, HttpCall(call.method, call.path, query, None, None)
 
@@ -228,7 +232,7 @@ def _changed(
             changed[name] = replacement
             yield label, name, changed
         inner = field.message_type
-        if inner is None or inner.full_name.startswith("google."):
+        if inner is None or str(inner.full_name).startswith("google."):
             continue
         values = value if isinstance(value, list) else [value]
         if not isinstance(values[0], dict):
@@ -262,7 +266,9 @@ def _others(field: FieldDescriptor) -> list[tuple[str, Any]]:
 
 
 def _is_well_known(field: FieldDescriptor) -> bool:
-    return bool(field.message_type.full_name.startswith("google."))
+    return field.message_type is not None and str(field.message_type.full_name).startswith(
+        "google."
+    )
 
 
 def _names(refusal: Refusal, field: str) -> bool:
