@@ -41,7 +41,8 @@ def _public(tree: ast.Module) -> Iterator[tuple[str, Documented]]:
                 yield node.name, node
         elif isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
             yield node.name, node
-            yield from _methods(node)
+            if not _is_protocol(node):  # what a caller needs is said once, by the class
+                yield from _methods(node)
 
 
 def _methods(owner: ast.ClassDef) -> Iterator[tuple[str, Documented]]:
@@ -52,6 +53,10 @@ def _methods(owner: ast.ClassDef) -> Iterator[tuple[str, Documented]]:
         if node.name in _RPC_NAMES or (node.decorator_list and _is_overload(node)):
             continue
         yield f"{owner.name}.{node.name}", node
+
+
+def _is_protocol(node: ast.ClassDef) -> bool:
+    return any(ast.unparse(base).split("[")[0].endswith("Protocol") for base in node.bases)
 
 
 def _is_public(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
