@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import grpc
 import httpx
@@ -94,13 +94,12 @@ class _Load:
         with self._counted:
             assert self._counted.wait_for(lambda: self.count >= count, timeout=120)
 
-    def _run(self, work: object) -> None:
-        assert callable(work)
+    def _run(self, work: Callable[[], None]) -> None:
         while not self._stop.is_set():
             try:
                 work()
             except (AssertionError, httpx.HTTPError, grpc.RpcError) as error:
-                self.failures[f"{work.__name__}: {error!r}"[:400]] += 1
+                self.failures[f"{error!r}"[:400]] += 1
             with self._counted:
                 self.count += 1
                 self._counted.notify_all()
