@@ -248,7 +248,14 @@ def new_mesh() -> Mesh:
 
 @contextlib.contextmanager
 def shared_mesh(folder: Path) -> Iterator[Mesh]:
-    """One mesh for all test processes that name the same folder: the first starts it, and stops it when all are done."""
+    """One mesh for all test processes that name the same folder: the first starts it, and stops it when all are done.
+
+    While writing tests, HAZINA_TEST_HOME and HAZINA_TEST_PORT_BASE name a mesh that runs already and stays.
+    """
+    if "HAZINA_TEST_HOME" in os.environ:
+        base = int(os.environ["HAZINA_TEST_PORT_BASE"])
+        yield Mesh(Home(Path(os.environ["HAZINA_TEST_HOME"])), Ports(base))
+        return
     note, lock = folder / "mesh.json", folder / "mesh.lock"
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
