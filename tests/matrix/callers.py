@@ -74,11 +74,8 @@ class Doors:
                 stream: Any = channel.unary_stream(rpc.path)(
                     raw, metadata=metadata, timeout=TIMEOUT_SECONDS
                 )
-                stream.initial_metadata()
-                if not _is_over(stream):
-                    stream.cancel()
-                    return None
                 next(stream)
+                stream.cancel()
             else:
                 channel.unary_unary(rpc.path)(raw, metadata=metadata, timeout=TIMEOUT_SECONDS)
         except StopIteration:
@@ -116,13 +113,6 @@ class Doors:
             return Answer(
                 response.status_code, response.headers, content, response.http_version
             ).refusal()
-
-
-def _is_over(stream: Any) -> bool:
-    """Whether a stream that just answered its headers ended at once, as refusals do."""
-    with contextlib.suppress(grpc.RpcError, StopIteration):
-        return stream.code() is not None if not stream.is_active() else False
-    return True
 
 
 def _flat(query: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -46,6 +46,8 @@ def test_over_grpc_everybody_is_let_in_or_refused_as_the_table_says(
     for caller, expected in table()[rpc.path].items():
         door, metadata = _door(tokens, rpc, caller)
         refusal = doors.grpc(rpc, good(rpc.request), door=door, metadata=metadata)
+        if rpc.access == "SERVICE" and refusal is not None and refusal.reason == "TENANT_NOT_FOUND":
+            refusal = None  # the tenant is a field of the message: who hears that was let in
         wrong += _compare(caller, expected, refusal)
 
     assert not wrong, "\n".join(wrong)

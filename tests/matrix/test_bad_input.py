@@ -38,7 +38,11 @@ def test_json_that_breaks_a_rule_is_refused_by_field(doors: Doors, rpc: Rpc) -> 
     for case in broken(rpc.request):
         call = http_call(rpc, case.request)
         if call is not None:
-            wrong += _judge(rpc, case.label, case.field, case.must_refuse, doors.json(rpc, call))
+            refusal = doors.json(rpc, call)
+            # An enum in a query is read by the transcoder, which knows every value.
+            by_transcoder = refusal is not None and refusal.reason == "MALFORMED_REQUEST"
+            refuse = case.must_refuse and not (by_transcoder and _names(refusal, case.field))
+            wrong += _judge(rpc, case.label, case.field, refuse, refusal)
 
     assert not wrong, "\n".join(wrong)
 
@@ -245,7 +249,7 @@ def _changed(
 
 def _others(field: FieldDescriptor) -> list[tuple[str, Any]]:
     if field.is_repeated:
-        return [("text for a list", "text")]
+        return [("an object for a list", {"a": 1})]
     if field.message_type is not None:
         return [("text for an object", "text")] if not _is_well_known(field) else []
     if field.type == FieldDescriptor.TYPE_STRING:
@@ -271,7 +275,9 @@ def _is_well_known(field: FieldDescriptor) -> bool:
     )
 
 
-def _names(refusal: Refusal, field: str) -> bool:
+def _names(refusal: Refusal | None, field: str) -> bool:
+    if refusal is None:
+        return False
     snake = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in field)
     return any(name in refusal.message for name in (field, snake)) or field in refusal.fields
 
