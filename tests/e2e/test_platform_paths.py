@@ -73,7 +73,7 @@ def test_the_api_reference_is_a_page_with_assets_of_our_own(client: Client) -> N
         assert outside not in page, "the page works offline"
 
 
-@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/health", "/readiness"])
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/health"])
 def test_head_answers_as_get_does_without_a_body(client: Client, path: str) -> None:
     got, head = client.get(path), client.request("HEAD", path)
 

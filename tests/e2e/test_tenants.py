@@ -130,9 +130,9 @@ def test_a_services_role_reads_no_other_schema(mesh: Mesh, service: str) -> None
             )
             for other in SERVICES:
                 if other != service:
-                    with pytest.raises(asyncpg.InsufficientPrivilegeError):
-                        await connection.execute(f'SET search_path = "{other}"; CREATE TABLE t ()')
-                        await connection.fetch(f'TABLE "{other}".outbox')
+                    for statement in ("CREATE TABLE {}.stolen ()", "TABLE {}.outbox", "TABLE {}.user"):
+                        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                            await connection.execute(statement.format(f'"{other}"'))
             return [row["name"] for row in rows]
         finally:
             await connection.close()
