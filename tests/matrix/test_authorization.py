@@ -12,6 +12,7 @@ from tests.e2e.wire import Metadata, Refusal
 from tests.matrix.callers import Doors
 from tests.matrix.contracts import Rpc, rpcs
 from tests.matrix.samples import good
+from tests.matrix.sampling import sampled
 from tests.matrix.tokens import Tokens
 from tests.matrix.transcoding import http_call
 from tests.matrix.verdicts import ALLOWED, Verdict, table
@@ -38,7 +39,7 @@ def tokens(doors: Doors) -> Tokens:
     return Tokens(doors.mesh, doors.person.access_token, tenant=doors.tenant)
 
 
-@pytest.mark.parametrize("rpc", _ALL, ids=_id)
+@pytest.mark.parametrize("rpc", sampled(_ALL), ids=_id)
 def test_over_grpc_everybody_is_let_in_or_refused_as_the_table_says(
     doors: Doors, tokens: Tokens, rpc: Rpc
 ) -> None:
@@ -53,7 +54,7 @@ def test_over_grpc_everybody_is_let_in_or_refused_as_the_table_says(
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("rpc", _EDGE, ids=_id)
+@pytest.mark.parametrize("rpc", sampled(_EDGE), ids=_id)
 def test_over_json_everybody_is_let_in_or_refused_as_the_table_says(
     doors: Doors, tokens: Tokens, rpc: Rpc
 ) -> None:
@@ -68,7 +69,7 @@ def test_over_json_everybody_is_let_in_or_refused_as_the_table_says(
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("rpc", _USER, ids=_id)
+@pytest.mark.parametrize("rpc", sampled(_USER), ids=_id)
 def test_a_token_that_is_not_good_opens_nothing(doors: Doors, tokens: Tokens, rpc: Rpc) -> None:
     call = http_call(rpc, good(rpc.request))
     assert call is not None, "the sample has an empty path field"
