@@ -207,6 +207,7 @@ async def _context(
 
 
 def kit_config(config: object) -> ServiceConfig:
+    """The kit's part of a service's own configuration. Raises TypeError where there is none."""
     if isinstance(config, ServiceConfig):
         return config
     if dataclasses.is_dataclass(config):
