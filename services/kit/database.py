@@ -7,7 +7,6 @@ migration protects with `across_tenants=True`) to sweeps; it is no possible tena
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 from uuid import UUID
@@ -19,6 +18,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
+from services.kit import telemetry
 from services.kit.errors import ServiceUnavailable
 
 __all__ = ["ALL_TENANTS", "Database", "Session", "finish", "sqlstate"]
@@ -28,7 +28,6 @@ T = TypeVar("T")
 
 ALL_TENANTS = "*"
 
-_log = logging.getLogger(__name__)
 _ENTER = text(
     "SELECT set_config('hazina.tenant_id', :tenant_id, true),"
     " set_config('hazina.user_id', :user_id, true), set_config('hazina.actor', :actor, true)"
@@ -36,7 +35,7 @@ _ENTER = text(
 _LISTEN_RETRY_SECONDS = 0.5
 # Faults of the moment: connection (08), shutdown and start (57P0x), limits of the server (53), lock and statement
 # timeouts, deadlock, serialization, and a primary that has just become a standby.
-_PASSING_STATES = ("08", "57P", "57014", "53", "55P03", "40001", "40P01", "25006")
+_PASSING_STATES = ("08", "57P", "57014", "53", "55P03", "40001", "40P01", "25006", "25P03")
 
 
 class Database:
@@ -69,8 +68,11 @@ class Database:
             pool_timeout=4.0,
             pool_recycle=1800,
             pool_use_lifo=True,
+            hide_parameters=True,
             connect_args={"server_settings": self._server_settings, "timeout": 4.0},
         )
+        in_use: Any = self.engine.pool
+        telemetry.connections_in_use.labels(application_name).set_function(in_use.checkedout)
 
     @contextlib.asynccontextmanager
     async def unit(
@@ -135,7 +137,7 @@ class Database:
                     timeout=4.0,
                 )
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
-                _log.warning("cannot listen on %s: %s", channel, type(error).__name__)
+                telemetry.log.warning("cannot_listen", channel=channel, fault=type(error).__name__)
                 await asyncio.sleep(_LISTEN_RETRY_SECONDS)
                 continue
             try:
@@ -144,7 +146,9 @@ class Database:
                 callback("")
                 await lost.wait()
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
-                _log.warning("stopped listening on %s: %s", channel, type(error).__name__)
+                telemetry.log.warning(
+                    "listening_ended", channel=channel, fault=type(error).__name__
+                )
             finally:
                 connection.terminate()
             await asyncio.sleep(_LISTEN_RETRY_SECONDS)

@@ -239,8 +239,8 @@ class RemoteRefusal(ServiceError):
             message or reason,
             field_violations=field_violations,
             retry_after_seconds=retry_after_seconds,
-            **(metadata or {}),
         )
+        self.metadata = dict(metadata or {})  # not as keywords: the callee may use any name
         self.code = code  # type: ignore[misc]  # the one class whose code belongs to the instance
         self.reason = reason  # type: ignore[misc]
         self.domain = domain  # type: ignore[misc]

@@ -7,6 +7,7 @@ A certificate carries exactly one URI SAN.
 
 import hashlib
 import json
+import math
 import os
 import re
 import time
@@ -290,7 +291,7 @@ def _check(claims: dict[str, Any], now: float) -> None:
 
 def _moment(claims: Mapping[str, Any], name: str) -> float:
     value = claims.get(name)
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
         raise TokenInvalid
     return value
 

@@ -62,7 +62,11 @@ _RECORD = text(
     "INSERT INTO inbox (event_id, tenant_id, type) VALUES (:event_id, :tenant_id, :type)"
     " ON CONFLICT DO NOTHING RETURNING 1"
 )
-_PURGE = text("DELETE FROM inbox WHERE create_time < :before")
+_PURGE = text(
+    "DELETE FROM inbox WHERE event_id IN"
+    " (SELECT event_id FROM inbox WHERE create_time < :before LIMIT :batch)"
+)
+_PURGE_BATCH = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +111,12 @@ class Consumer:
         self._attempts_max = attempts_max
         self._backoff_seconds = backoff_seconds
         self._consumer = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-        self._faults: dict[tuple[str, str], str] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set. A lost Redis is waited for, and its groups are made again."""
         loop = asyncio.get_running_loop()
         ready = False
+        outage = telemetry.Outage("consumer")
         sweep_at = purge_at = 0.0
         while not stop.is_set():
             try:
@@ -126,11 +130,10 @@ class Consumer:
                     purge_at = loop.time() + _PURGE_SECONDS
                     await self._purge()
                 await self._read(stop)
+                outage.over()
             except (RedisError, OSError, ServiceUnavailable) as error:
                 ready = False
-                telemetry.log.warning(
-                    "consumer_waits", service=self._service, fault=type(error).__name__
-                )
+                outage.note(error)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), 0.5)
         with contextlib.suppress(RedisError, OSError):
@@ -203,25 +206,39 @@ class Consumer:
             await self._park(stream, entry_id, raw, attempt, "not an envelope")
             return
         try:
-            await self._have_effect(envelope, event_id)
-        except (asyncio.CancelledError, ServiceUnavailable):
+            outcome = await self._have_effect(envelope, event_id)
+        except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - a poison event may fail in any way
+            if isinstance(error, ServiceUnavailable):
+                await (
+                    self._database.check()
+                )  # away: it is no fault of the event, and the loop waits
+            self._handled(envelope, "failed")
             fault = f"{type(error).__name__}: {error}"[:500]
             telemetry.log.error(
-                "event_failed", exc_info=error, service=self._service, stream=stream, type=envelope.type,
-                event_id=envelope.event_id, attempt=attempt,
-            )  # fmt: skip
+                "event_failed",
+                exc_info=error,
+                stream=stream,
+                type=envelope.type,
+                event_id=envelope.event_id,
+                attempt=attempt,
+            )
             if attempt >= self._attempts_max:
                 await self._park(stream, entry_id, raw, attempt, fault)
             return
+        self._handled(envelope, outcome)
         crash.reach(f"{self._service}.inbox.after_effect")
         await self._redis.xack(stream, self._service, entry_id)
 
-    async def _have_effect(self, envelope: Envelope, event_id: UUID) -> None:
+    def _handled(self, envelope: Envelope, outcome: str) -> None:
+        if envelope.type in self._handlers:
+            telemetry.events_handled.labels(self._service, envelope.type, outcome).inc()
+
+    async def _have_effect(self, envelope: Envelope, event_id: UUID) -> str:
         handler = self._handlers.get(envelope.type)
         if handler is None:
-            return
+            return "passed over"
         payload = self._payloads[envelope.type]()
         if not envelope.payload.Unpack(payload):
             raise ValueError(f"{envelope.type} carries {envelope.payload.type_url}")
@@ -233,6 +250,7 @@ class Consumer:
                 )
                 if is_new:
                     await handler(session, envelope, payload)
+        return "done" if is_new else "repeated"
 
     async def _park(
         self, stream: str, entry_id: str, raw: bytes, attempts: int, fault: str
@@ -253,17 +271,18 @@ class Consumer:
             )
             pipe.xack(stream, self._service, entry_id)
             await pipe.execute()
-        telemetry.events_parked.labels(service=self._service).inc()
-        telemetry.log.error(
-            "event_parked", service=self._service, stream=stream, entry=entry_id, fault=fault
-        )
+        telemetry.events_parked.labels(self._service).inc()
+        telemetry.log.error("event_parked", stream=stream, entry=entry_id, fault=fault)
 
     def _backoff(self, attempts: int) -> float:
         return float(min(self._backoff_seconds * 2 ** (attempts - 1), _BACKOFF_SECONDS_MAX))
 
     async def _purge(self) -> None:
-        async with self._database.unit(ALL_TENANTS, actor="system") as session:
-            await session.execute(_PURGE, {"before": datetime.now(UTC) - KEPT})
+        while True:
+            async with self._database.unit(ALL_TENANTS, actor="system") as session:
+                values = {"before": datetime.now(UTC) - KEPT, "batch": _PURGE_BATCH}
+                if (await session.execute(_PURGE, values)).rowcount < _PURGE_BATCH:
+                    return
 
 
 def dead_stream(service: str) -> str:

@@ -8,12 +8,14 @@ import asyncio
 import contextlib
 import json
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import procrastinate
+import psycopg
 from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job
 from sqlalchemy import text
@@ -29,6 +31,7 @@ Task = TypeVar("Task", bound=Callable[..., Awaitable[Any]])
 
 _QUEUE = "default"
 _CONCURRENCY = 8
+_POLL_SECONDS = 0.25  # nothing tells the worker that a lock came free
 _HEARTBEAT_SECONDS = 2.0
 _STALLED_SECONDS = 10.0
 _SWEEP_SECONDS = 5.0
@@ -73,6 +76,7 @@ class Jobs:
 
     def __init__(self, config: ServiceConfig, database: Database) -> None:
         self._service = config.name
+        self._outage = telemetry.Outage("jobs")
         connector = procrastinate.PsycopgConnector(
             conninfo=config.database_url,
             kwargs={
@@ -148,64 +152,84 @@ class Jobs:
         while not stop.is_set():
             try:
                 await self._work(stop)
-            except (ConnectorException, OSError) as error:
-                telemetry.log.warning(
-                    "jobs_wait", service=self._service, fault=type(error).__name__
-                )
+            except (ConnectorException, psycopg.Error, OSError) as error:
+                self._outage.note(error)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), 1.0)
 
     async def _work(self, stop: asyncio.Event) -> None:
-        async with self._app.open_async():
+        try:
+            if not await self._open(stop):
+                return
             await self._retry_stalled()
+            self._outage.over()
             worker = asyncio.create_task(
                 self._app.run_worker_async(
                     queues=[_QUEUE],
                     name=self._service,
                     concurrency=_CONCURRENCY,
                     install_signal_handlers=False,
-                    fetch_job_polling_interval=1.0,
+                    fetch_job_polling_interval=_POLL_SECONDS,
                     update_heartbeat_interval=_HEARTBEAT_SECONDS,
                     stalled_worker_timeout=_STALLED_SECONDS,
                     shutdown_graceful_timeout=10.0,
                     delete_jobs="successful",
                 )
             )
-            stopping = asyncio.create_task(stop.wait())
             try:
-                while not stop.is_set() and not worker.done():
-                    await asyncio.wait(
-                        {worker, stopping},
-                        timeout=_SWEEP_SECONDS,
-                        return_when=asyncio.FIRST_COMPLETED,
-                    )
-                    if not worker.done() and not stop.is_set():
-                        await self._retry_stalled()
+                while not await _ends(worker, stop, within_seconds=_SWEEP_SECONDS):
+                    await self._retry_stalled()
             finally:
-                stopping.cancel()
                 worker.cancel()  # asks the worker to stop; it waits for its jobs
                 with contextlib.suppress(asyncio.CancelledError):
                     await worker
+        finally:
+            await self._app.close_async()  # also forgets a pool that could not be opened
+
+    async def _open(self, stop: asyncio.Event) -> bool:
+        """Connect; False if told to stop before that."""
+        opening = asyncio.ensure_future(self._app.connector.open_async())
+        await _ends(opening, stop, within_seconds=60.0)
+        if opening.done():
+            opening.result()
+            return True
+        opening.cancel()
+        await asyncio.wait({opening})
+        return False
 
     async def _retry_stalled(self) -> None:
         """Free the jobs of processes that died."""
         manager = self._app.job_manager
         for job in await manager.get_stalled_jobs(seconds_since_heartbeat=_STALLED_SECONDS):
-            telemetry.log.warning("job_stalled", service=self._service, job=job.task_name)
+            telemetry.log.warning("job_stalled", job=job.task_name)
             await manager.retry_job(job)
 
     def _register(
         self, name: str, function: Callable[..., Awaitable[Any]], retry: RetryPolicy
     ) -> Any:
         async def run(**args: Any) -> None:
+            started, outcome = time.perf_counter(), "failed"
             with telemetry.continued("", request_id=telemetry.new_request_id()):
                 try:
                     await function(**args)
+                    outcome = "succeeded"
                 except Exception as error:
-                    telemetry.jobs_failed.labels(self._service, name).inc()
-                    telemetry.log.error(
-                        "job_failed", exc_info=error, service=self._service, job=name
-                    )
+                    telemetry.log.error("job_failed", exc_info=error, job=name)
                     raise
+                finally:
+                    seconds = time.perf_counter() - started
+                    telemetry.job_seconds.labels(self._service, name, outcome).observe(seconds)
 
         return self._app.task(name=name, queue=_QUEUE, retry=_Retry(retry))(run)
+
+
+async def _ends(work: "asyncio.Future[Any]", stop: asyncio.Event, *, within_seconds: float) -> bool:
+    """Whether the work ended or was told to stop within that time."""
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait(
+            {work, stopping}, timeout=within_seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+    finally:
+        stopping.cancel()
+    return work.done() or stop.is_set()

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2
 
 from hazina.type.v1 import status_pb2
@@ -20,11 +21,18 @@ from services.kit.errors import (
     ServiceUnavailable,
 )
 
-__all__ = ["CODES", "DETAILS", "Internal", "from_call_error", "to_trailer"]
+__all__ = ["CODES", "DETAILS", "Internal", "from_call_error", "message_of", "to_trailer"]
 
 DETAILS = "grpc-status-details-bin"
 CODES = {code.name: code for code in grpc.StatusCode}
-_NAMES = {int(code.value[0]): code.name for code in grpc.StatusCode}
+
+# Clients take 8 KiB of trailers. Everything stands there twice, and a third longer in base64; a message that is not
+# ASCII is three times as long on the wire.
+_TRAILER_BYTES_MAX = 4500
+_MESSAGE_LENGTH_MAX = 200
+_METADATA_MAX = 8
+# How many violations and how long a text may be, tried in this order until the trailer is small enough.
+_MEASURES = ((10, 120), (5, 80), (2, 40), (1, 20))
 
 
 class Internal(ServiceError):
@@ -34,31 +42,49 @@ class Internal(ServiceError):
 
 
 def to_trailer(error: ServiceError, *, request_id: str, path: str) -> bytes:
-    """The bytes of the trailer."""
-    metadata = dict(error.metadata)
+    """The bytes of the trailer; what would make it too large for clients is left out or cut."""
+    for violations_max, length_max in _MEASURES:
+        raw = _status(error, request_id, path, violations_max, length_max).SerializeToString()
+        if len(raw) <= _TRAILER_BYTES_MAX:
+            break
+    return raw
+
+
+def message_of(error: ServiceError) -> str:
+    """The message, cut to what a header takes."""
+    return _clipped(error.message, _MESSAGE_LENGTH_MAX)
+
+
+def _status(
+    error: ServiceError, request_id: str, path: str, violations_max: int, length_max: int
+) -> status_pb2.Status:
+    metadata = {
+        _clipped(name, length_max): _clipped(str(value), length_max)
+        for name, value in list(error.metadata.items())[:_METADATA_MAX]
+    }
     if error.retry_after_seconds is not None:
         metadata["retryAfterSeconds"] = str(math.ceil(error.retry_after_seconds))
     status = status_pb2.Status(
         code=CODES[error.code].value[0],
-        message=error.message,
+        message=message_of(error),
         status=error.code,
         reason=error.reason,
         domain=error.domain,
         metadata=metadata,
         request_id=request_id,
         timestamp=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        path=path,
+        path=_clipped(path, 200),
     )
     status.details.add().Pack(
         error_details_pb2.ErrorInfo(reason=error.reason, domain=error.domain, metadata=metadata)
     )
     if error.field_violations:
         bad_request = error_details_pb2.BadRequest()
-        for violation in error.field_violations:
+        for violation in error.field_violations[:violations_max]:
             fields = {
-                "field": violation.field,
-                "description": violation.description,
-                "reason": violation.reason,
+                "field": _clipped(violation.field, length_max),
+                "description": _clipped(violation.description, length_max),
+                "reason": _clipped(violation.reason, length_max),
             }
             status.field_violations.add(**fields)
             bad_request.field_violations.add(**fields)
@@ -67,7 +93,11 @@ def to_trailer(error: ServiceError, *, request_id: str, path: str) -> bytes:
         retry = error_details_pb2.RetryInfo()
         retry.retry_delay.FromMilliseconds(int(error.retry_after_seconds * 1000))
         status.details.add().Pack(retry)
-    return status.SerializeToString()
+    return status
+
+
+def _clipped(text: str, length_max: int) -> str:
+    return text if len(text) <= length_max else text[: length_max - 1] + "…"
 
 
 def from_call_error(error: grpc.aio.AioRpcError) -> ServiceError:
@@ -101,7 +131,11 @@ def _refusal_in(
     info: error_details_pb2.ErrorInfo | None = None
     violations: list[FieldViolation] = []
     retry: float | None = None
-    for detail in status_pb2.Status.FromString(raw).details:
+    try:
+        details = status_pb2.Status.FromString(raw).details
+    except DecodeError:
+        return None
+    for detail in details:
         if detail.Is(error_details_pb2.ErrorInfo.DESCRIPTOR):
             info = error_details_pb2.ErrorInfo()
             detail.Unpack(info)

@@ -30,8 +30,12 @@ STREAM_LENGTH_MAX = 200_000
 """About how many events a stream holds; consumers further behind are served by publishing again."""
 
 _BATCH = 500
+_SWEEP_BATCH = (
+    5000  # rows changed at once by reopening and purging: well within a statement timeout
+)
 _POLL_SECONDS = 1.0
 _FAULT_SECONDS = 0.5
+_MEASURE_SECONDS = 10.0
 _PURGE_SECONDS = 3600.0
 
 _LOCK = text("SELECT pg_try_advisory_xact_lock(hashtext(current_schema() || '.relay'))")
@@ -42,10 +46,14 @@ _TAKE = text(
 _DONE = text("UPDATE outbox SET publish_time = :now WHERE position = ANY(:positions)")
 _NOW = text("SELECT clock_timestamp()")
 _REOPEN = text(
-    "UPDATE outbox SET publish_time = NULL"
-    " WHERE publish_time > :since AND create_time > now() - CAST(:kept AS interval)"
+    "UPDATE outbox SET publish_time = NULL WHERE position IN (SELECT position FROM outbox"
+    " WHERE publish_time > :since AND create_time > now() - CAST(:kept AS interval) LIMIT :batch)"
 )
-_PURGE = text("DELETE FROM outbox WHERE publish_time IS NOT NULL AND create_time < :before")
+_PURGE = text(
+    "DELETE FROM outbox WHERE position IN (SELECT position FROM outbox"
+    " WHERE publish_time IS NOT NULL AND create_time < :before LIMIT :batch)"
+)
+_WAITING = text("SELECT count(*) FROM outbox WHERE publish_time IS NULL")
 
 
 def stream(service: str) -> str:
@@ -87,20 +95,25 @@ class Relay:
             self._database.listen(channel(self._database.schema), lambda _: self._wake.set())
         )
         stopping = asyncio.create_task(self._wake_when(stop))
-        purge_at = 0.0
+        purge_at = measure_at = 0.0
+        outage = telemetry.Outage("relay")
         loop = asyncio.get_running_loop()
         try:
             while not stop.is_set():
                 self._wake.clear()
                 try:
-                    published = await self.publish_once()
+                    if (
+                        loop.time() >= measure_at
+                    ):  # first, so that it is known how much waits for a lost Redis
+                        measure_at = loop.time() + _MEASURE_SECONDS
+                        await self._measure()
                     if loop.time() >= purge_at:
                         purge_at = loop.time() + _PURGE_SECONDS
                         await self._purge()
+                    published = await self.publish_once()
+                    outage.over()
                 except (RedisError, OSError, ServiceError) as error:
-                    telemetry.log.warning(
-                        "relay_waits", service=self._service, fault=type(error).__name__
-                    )
+                    outage.note(error)
                     await self._sleep(_FAULT_SECONDS)
                     continue
                 if published < _BATCH:
@@ -116,36 +129,44 @@ class Relay:
         async with self._database.unit(ALL_TENANTS, actor="system") as session:
             if not await session.scalar(_LOCK):
                 return 0
-            await self._reopen_what_redis_lost(session)
+            if await self._reopen_what_redis_lost(session) == _SWEEP_BATCH:
+                return _BATCH  # the marker must stay as it is until everything lost is open again
             rows = (await session.execute(_TAKE, {"batch": _BATCH})).all()
             if not rows:
                 return 0
             now = await session.scalar(_NOW)
             assert isinstance(now, datetime)
-            await publish(
-                self._redis,
-                self._service,
-                [bytes(row.envelope) for row in rows],
-                marker=now.isoformat(),
-            )
+            envelopes = [bytes(row.envelope) for row in rows]
+            await publish(self._redis, self._service, envelopes, marker=now.isoformat())
             crash.reach(f"{self._service}.relay.after_publish")
             await session.execute(_DONE, {"now": now, "positions": [row.position for row in rows]})
-            return len(rows)
+        telemetry.events_published.labels(self._service).inc(len(rows))
+        return len(rows)
 
-    async def _reopen_what_redis_lost(self, session: Session) -> None:
+    async def _reopen_what_redis_lost(self, session: Session) -> int:
         marker = await self._redis.get(_marker_key(self._service))
         since = (
             datetime.fromisoformat(_text(marker)) if marker else datetime(1970, 1, 1, tzinfo=UTC)
         )
-        result = await session.execute(_REOPEN, {"since": since, "kept": KEPT})
+        result = await session.execute(
+            _REOPEN, {"since": since, "kept": KEPT, "batch": _SWEEP_BATCH}
+        )
         if result.rowcount:
-            telemetry.log.warning(
-                "redis_lost_events", service=self._service, events=result.rowcount
-            )
+            telemetry.log.warning("redis_lost_events", events=result.rowcount)
+        return int(result.rowcount)
+
+    async def _measure(self) -> None:
+        async with self._database.unit(ALL_TENANTS, actor="system") as session:
+            waiting = await session.scalar(_WAITING)
+        telemetry.outbox_waiting.labels(self._service).set(waiting or 0)
 
     async def _purge(self) -> None:
-        async with self._database.unit(ALL_TENANTS, actor="system") as session:
-            await session.execute(_PURGE, {"before": datetime.now(UTC) - KEPT})
+        """Drop what was published more than a week ago."""
+        while True:
+            async with self._database.unit(ALL_TENANTS, actor="system") as session:
+                values = {"before": datetime.now(UTC) - KEPT, "batch": _SWEEP_BATCH}
+                if (await session.execute(_PURGE, values)).rowcount < _SWEEP_BATCH:
+                    return
 
     async def _sleep(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

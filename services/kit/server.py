@@ -156,8 +156,6 @@ async def serve(
         tasks = [_spawn(work, stop) for work in service.background]
         names = ["", *service.servicers]
         checking = asyncio.create_task(_keep_health(health, names, service.checks))
-        for name in names:
-            await health.set(name, health_pb2.HealthCheckResponse.SERVING)
         try:
             yield Serving(service, port, server, health, tasks, stop)
         finally:
@@ -209,6 +207,7 @@ async def _context(
 
 
 def kit_config(config: object) -> ServiceConfig:
+    """The kit's part of a service's own configuration. Raises TypeError where there is none."""
     if isinstance(config, ServiceConfig):
         return config
     if dataclasses.is_dataclass(config):
@@ -273,30 +272,27 @@ async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
 async def _keep_health(
     health: health_aio.HealthServicer, names: Sequence[str], checks: Mapping[str, Check]
 ) -> None:
-    """Turn a failing check into NOT_SERVING, and back."""
-    was_good = True
-    while checks:
-        await asyncio.sleep(_CHECK_SECONDS)
-        faults = [name for name, check in checks.items() if not await _passes(check)]
+    """Say SERVING as long as every check passes."""
+    was_good: bool | None = None
+    while True:
+        faults = [name for name, check in checks.items() if not await _passes(name, check)]
         is_good = not faults
         if is_good != was_good:
-            telemetry.log.warning("health_changed", serving=is_good, failing=faults)
-            status = (
-                health_pb2.HealthCheckResponse.SERVING
-                if is_good
-                else health_pb2.HealthCheckResponse.NOT_SERVING
-            )
+            if was_good is not None or not is_good:
+                telemetry.log.warning("health_changed", serving=is_good, failing=faults)
+            known = health_pb2.HealthCheckResponse
             for name in names:
-                await health.set(name, status)
+                await health.set(name, known.SERVING if is_good else known.NOT_SERVING)
             was_good = is_good
+        await asyncio.sleep(_CHECK_SECONDS)
 
 
-async def _passes(check: Check) -> bool:
+async def _passes(name: str, check: Check) -> bool:
     try:
         async with asyncio.timeout(_CHECK_SECONDS):
             await check()
     except Exception as error:  # noqa: BLE001 - any fault of a check is the answer
-        telemetry.log.warning("check_failed", fault=type(error).__name__)
+        telemetry.log.warning("check_failed", check=name, fault=type(error).__name__)
         return False
     return True
 

@@ -8,6 +8,7 @@ import time
 from uuid import UUID
 
 from hazina.auth.v1 import session_service_pb2, session_service_pb2_grpc
+from services.kit import telemetry
 from services.kit.channels import Channels
 from services.kit.errors import SessionEnded
 from services.kit.identity import User
@@ -15,6 +16,7 @@ from services.kit.identity import User
 __all__ = ["Sessions"]
 
 _CACHED_SECONDS = 1.0
+_DEADLINE_SECONDS = 2.0
 _CACHE_SIZE_MAX = 10_000
 
 
@@ -39,14 +41,15 @@ class Sessions:
         await asyncio.shield(asking)
 
     async def _ask(self, user: User) -> None:
+        """One question for everyone who waits: so it has its own deadline, not that of whoever came first."""
         asked_at = time.monotonic()
-        session_id = user.api_key_id or user.session_id
-        answer = await self._stub.CheckSession(
-            session_service_pb2.CheckSessionRequest(
-                user_id=str(user.id), session_id=str(session_id)
-            ),
-            timeout=2.0,
+        request = session_service_pb2.CheckSessionRequest(
+            user_id=str(user.id), session_id=str(user.api_key_id or user.session_id)
         )
+        origin = telemetry.current.get()
+        request_id = telemetry.new_request_id() if origin is None else origin.request_id
+        with telemetry.continued(telemetry.traceparent(), request_id=request_id):
+            answer = await self._stub.CheckSession(request, timeout=_DEADLINE_SECONDS)
         if not answer.active:
             raise SessionEnded
         if len(self._standing_until) >= _CACHE_SIZE_MAX:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
 
 import structlog
-from prometheus_client import REGISTRY, Counter, Gauge
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
@@ -28,18 +28,25 @@ from services.kit.config import ServiceConfig
 
 __all__ = [
     "Background",
-    "Origin",
-    "RpcMeter",
     "configure",
+    "connections_in_use",
     "continued",
     "current",
+    "events_handled",
     "events_parked",
+    "events_published",
     "flush",
     "in_flight",
+    "is_traceparent",
+    "job_seconds",
     "log",
     "new_request_id",
-    "tracer",
+    "Origin",
+    "Outage",
+    "outbox_waiting",
+    "RpcMeter",
     "traceparent",
+    "tracer",
 ]
 
 log: Any = structlog.get_logger()
@@ -48,8 +55,25 @@ in_flight = Gauge("hazina_rpc_in_flight", "RPCs that are being served", ["servic
 events_parked = Counter(
     "hazina_events_parked_total", "Events given up to the dead-letter stream", ["service"]
 )
-jobs_failed = Counter("hazina_jobs_failed_total", "Job runs that raised", ["service", "job"])
+events_handled = Counter(
+    "hazina_events_handled_total",
+    "Events that were read, by outcome",
+    ["service", "type", "outcome"],
+)
+events_published = Counter(
+    "hazina_events_published_total", "Events put into the stream", ["service"]
+)
+outbox_waiting = Gauge(
+    "hazina_outbox_waiting", "Events that are not in the stream yet", ["service"]
+)
+job_seconds = Histogram(
+    "hazina_job_seconds", "How long job runs took, by outcome", ["service", "job", "outcome"]
+)
+connections_in_use = Gauge(
+    "hazina_database_connections_in_use", "Connections taken from a pool", ["application"]
+)
 
+_DETAIL = re.compile(r"DETAIL:.*")
 _TRACEPARENT = re.compile(r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
 
 
@@ -109,6 +133,26 @@ def continued(trace: str, *, request_id: str) -> Iterator[None]:
 def new_request_id() -> str:
     """A fresh request id, for calls that came without one."""
     return secrets.token_hex(16)
+
+
+class Outage:
+    """Logs when work must wait for a part that is away, and when it goes on; not each try in between."""
+
+    def __init__(self, work: str) -> None:
+        self._work = work
+        self._since: float | None = None
+
+    def note(self, error: BaseException) -> None:
+        """A try failed."""
+        if self._since is None:
+            self._since = time.monotonic()
+            log.warning(f"{self._work}_waits", fault=type(error).__name__)
+
+    def over(self) -> None:
+        """A try went well."""
+        if self._since is not None:
+            log.warning(f"{self._work}_goes_on", seconds=round(time.monotonic() - self._since, 1))
+            self._since = None
 
 
 class _Lines:
@@ -255,6 +299,7 @@ def configure(config: ServiceConfig) -> None:
         processors=[
             *shared,
             structlog.processors.format_exc_info,
+            _withhold_values,
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -267,6 +312,7 @@ def configure(config: ServiceConfig) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
+                _withhold_values,
                 structlog.processors.JSONRenderer(),
             ],
             foreign_pre_chain=shared,
@@ -304,4 +350,11 @@ def _add_request_id(_: Any, __: str, event: Any) -> Any:
     origin = current.get()
     if origin is not None:
         event.setdefault("request_id", origin.request_id)
+    return event
+
+
+def _withhold_values(_: Any, __: str, event: Any) -> Any:
+    """Postgres explains violations with the values of the row, which may be somebody's phone number."""
+    if "exception" in event:
+        event["exception"] = _DETAIL.sub("DETAIL: (withheld)", event["exception"])
     return event

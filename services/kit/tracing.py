@@ -1,7 +1,7 @@
 """Spans for RPCs, outgoing calls and SQL. Loaded only where an OTLP endpoint is configured."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from opentelemetry import context as otel_context
@@ -20,6 +20,7 @@ from services.kit.config import ServiceConfig
 
 __all__ = ["Tracer", "start"]
 
+_SPANS = "hazina.spans"
 _propagator = TraceContextTextMapPropagator()
 _FAULTS = frozenset({"INTERNAL", "UNAVAILABLE", "DEADLINE_EXCEEDED", "UNKNOWN", "DATA_LOSS"})
 
@@ -63,30 +64,36 @@ class Tracer:
 
     def watch_sql(self) -> None:
         """A span for every statement of every engine: its text with placeholders, never its values."""
-
-        @event.listens_for(Engine, "before_cursor_execute")
-        def before(connection: Any, _: Any, statement: str, *__: Any) -> None:
-            span = self._tracer.start_span(statement.split(None, 1)[0], kind=SpanKind.CLIENT)
-            span.set_attributes({"db.system": "postgresql", "db.statement": statement[:1000]})
-            connection.info.setdefault("hazina.spans", []).append(span)
-
-        @event.listens_for(Engine, "after_cursor_execute")
-        def after(connection: Any, *_: Any) -> None:
-            connection.info["hazina.spans"].pop().end()
-
-        @event.listens_for(Engine, "handle_error")
-        def failed(error: Any) -> None:
-            spans = (
-                error.connection.info.get("hazina.spans") if error.connection is not None else None
-            )
-            if spans:
-                span = spans.pop()
-                span.set_status(Status(StatusCode.ERROR, type(error.original_exception).__name__))
-                span.end()
+        for name, listener in self._listeners().items():
+            event.listen(Engine, name, listener)
 
     def close(self) -> None:
-        """Send what is left."""
+        """Send what is left and watch no more."""
+        for name, listener in self._listeners().items():
+            event.remove(Engine, name, listener)
         self._provider.shutdown()
+
+    def _listeners(self) -> dict[str, Callable[..., None]]:
+        return {
+            "before_cursor_execute": self._statement_begins,
+            "after_cursor_execute": self._statement_ends,
+            "handle_error": self._statement_fails,
+        }
+
+    def _statement_begins(self, connection: Any, _: Any, statement: str, *__: Any) -> None:
+        span = self._tracer.start_span(statement.split(None, 1)[0], kind=SpanKind.CLIENT)
+        span.set_attributes({"db.system": "postgresql", "db.statement": statement[:1000]})
+        connection.info.setdefault(_SPANS, []).append(span)
+
+    def _statement_ends(self, connection: Any, *_: Any) -> None:
+        connection.info[_SPANS].pop().end()
+
+    def _statement_fails(self, error: Any) -> None:
+        spans = error.connection.info.get(_SPANS) if error.connection is not None else None
+        if spans:
+            span = spans.pop()
+            span.set_status(Status(StatusCode.ERROR, type(error.original_exception).__name__))
+            span.end()
 
 
 def start(config: ServiceConfig, exporter: SpanExporter | None = None) -> Tracer:

@@ -72,8 +72,10 @@ def _nul_paths(message: Message, prefix: str) -> list[str]:
     for field, value in message.ListFields():
         name = prefix + str(field.json_name)
         if field.type == FieldDescriptor.TYPE_STRING:
-            values = value if field.is_repeated else [value]
-            paths += [name] * any("\0" in text for text in values)
+            if field.is_repeated:
+                paths += [f"{name}[{index}]" for index, text in enumerate(value) if "\0" in text]
+            elif "\0" in value:
+                paths.append(name)
         elif field.type == FieldDescriptor.TYPE_MESSAGE:
             if field.message_type is not None and field.message_type.GetOptions().map_entry:
                 for key, item in value.items():

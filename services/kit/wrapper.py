@@ -116,6 +116,7 @@ class _Facts:
         "address",
         "caller",
         "headers",
+        "path",
         "peer",
         "request_id",
         "span",
@@ -134,6 +135,7 @@ class _Facts:
         self.user: User | None = None
         self.user_id = ""
         self.headers: Mapping[str, str] = {}
+        self.path = ""
         self.peer: Peer | None = None
         self.span: Any = None
 
@@ -273,6 +275,8 @@ class _Rpc:
         peer = identity.peer_of(exchange)
         facts.peer = peer
         facts.address = _address(peer, headers, exchange)
+        if peer.name == "edge":  # a JSON caller knows the path that they asked for, not the RPC
+            facts.path = headers.get("x-envoy-original-path", "").partition("?")[0]
         caller = identity.caller_of(peer, headers, self._callers, from_edge=self._from_edge)
         facts.caller = caller
         user: User | None = None
@@ -326,7 +330,7 @@ class _Rpc:
             user,
             tenant_id,
             facts.address,
-            headers.get("user-agent", ""),
+            headers.get("user-agent", "")[:256],
             key,
             fingerprint,
             deadline,
@@ -369,9 +373,13 @@ class _Rpc:
         if self._policy.is_audited:
             await self._write_audit(facts, refusal.code, refusal.reason)
         self._note(facts, refusal.code, refusal.reason)
-        trailer = refusals.to_trailer(refusal, request_id=facts.request_id, path=self._path)
+        trailer = refusals.to_trailer(
+            refusal, request_id=facts.request_id, path=facts.path or self._path
+        )
         await exchange.abort(
-            refusals.CODES[refusal.code], refusal.message, ((refusals.DETAILS, trailer),)
+            refusals.CODES[refusal.code],
+            refusals.message_of(refusal),
+            ((refusals.DETAILS, trailer),),
         )
 
     async def _note_cancelled(

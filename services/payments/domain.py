@@ -94,7 +94,7 @@ class Step(Enum):
     VOID = "void"  # out: the held money is free again
     LATE = "late"  # out: paid after all, though the hold is gone
     CREDIT = "credit"  # in: the wallet gets it
-    SUSPEND = "suspend"  # in: another amount came than was asked for
+    SUSPEND = "suspend"  # another amount moved than was asked for: what came in is set apart
     ACCEPT = "accept"  # in: two people give the suspended money to the wallet
     FAIL = "fail"  # in: nothing came
 
@@ -141,8 +141,8 @@ class Transaction:
     outcome: Outcome | None = None
     outcome_minor: int | None = None  # what the provider says that it moved
     charge_minor: int = 0  # what the provider charged us
-    suspended: bool = False  # the money that came lies in SYSTEM:SUSPENSE
-    receivable_minor: int = 0  # what the payer owes after a late success
+    suspended: bool = False  # another amount moved; what came in lies in SYSTEM:SUSPENSE
+    receivable_minor: int = 0  # what the payer owes: a late success, or more paid out than asked
     failure_reason: str = ""
     failure_message: str = ""
     reversal_transaction_id: UUID | None = None
@@ -224,14 +224,16 @@ def next_step(transaction: Transaction) -> Step:
     if outcome is None or state in (State.COMPLETED, State.REVERSED):
         return Step.NOTHING
     if flow is Flow.OUT:
-        return _next_step_out(state, outcome)
+        return _next_step_out(transaction, state, outcome)
     return _next_step_in(transaction, state, outcome)
 
 
-def _next_step_out(state: State, outcome: Outcome) -> Step:
-    if outcome is Outcome.SUCCEEDED:
+def _next_step_out(transaction: Transaction, state: State, outcome: Outcome) -> Step:
+    if outcome is Outcome.FAILED:
+        return Step.VOID if state in WAITING else Step.NOTHING
+    if transaction.outcome_minor == transaction.amount_minor + transaction.receivable_minor:
         return Step.LATE if state is State.FAILED else Step.SETTLE
-    return Step.VOID if state in WAITING else Step.NOTHING
+    return Step.NOTHING if transaction.suspended else Step.SUSPEND
 
 
 def _next_step_in(transaction: Transaction, state: State, outcome: Outcome) -> Step:
@@ -323,6 +325,12 @@ def resolved(transaction: Transaction, *, completed: bool) -> Transaction:
             outcome=Outcome.FAILED,
             failure_reason=transaction.failure_reason,
             failure_message="Staff found that this did not happen.",
+        )
+    if transaction.suspended and transaction.flow is Flow.OUT:
+        # The wallet gives what was asked at most; what was paid beyond that is owed to us.
+        paid, asked = transaction.outcome_minor or 0, transaction.amount_minor
+        return replace(
+            transaction, amount_minor=min(paid, asked), receivable_minor=max(paid - asked, 0)
         )
     if transaction.suspended:
         # The wallet gets what came, less the fee; small sums bear no fee.
@@ -517,7 +525,11 @@ def _settle_entries(t: Transaction) -> list[Entry]:
             ("hold_fee", "FEE", t.fee_minor),
         )
     ]
-    return [*holds, _cost_entry(t)]
+    outside = external(t.rail)
+    owed = Entry(
+        t.step_id("owed"), EntryKind.POST, "OVERPAID", RECEIVABLE, outside, t.receivable_minor
+    )
+    return [*holds, owed, _cost_entry(t)]
 
 
 def _cost_entry(t: Transaction) -> Entry:
@@ -559,7 +571,8 @@ def late_entries(transaction: Transaction, available_minor: int) -> list[Entry]:
     available_minor = max(available_minor, 0)
     amount_from_wallet = min(available_minor, t.amount_minor)
     fee_from_wallet = min(available_minor - amount_from_wallet, t.fee_minor)
-    amount_owed, fee_owed = t.amount_minor - amount_from_wallet, t.fee_minor - fee_from_wallet
+    amount_owed = t.amount_minor + t.receivable_minor - amount_from_wallet
+    fee_owed = t.fee_minor - fee_from_wallet
     post = EntryKind.POST
     made = [
         Entry(t.step_id("late"), post, t.kind, payer, outside, amount_from_wallet),

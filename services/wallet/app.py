@@ -78,6 +78,7 @@ async def build(config: ServiceConfig, stack: AsyncExitStack) -> Service:
                 Pages(config.secret),
                 Watcher(database, changes, clock),
                 Sessions(channels),
+                clock,
             ),
             "hazina.wallet.v1.LedgerService": LedgerService(database, ledger),
         },

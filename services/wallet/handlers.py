@@ -9,6 +9,7 @@ from uuid import UUID
 
 from hazina.wallet.v1 import ledger_service_pb2 as ledger_pb
 from hazina.wallet.v1 import wallet_pb2, wallet_service_pb2
+from services.kit.clock import Clock
 from services.kit.database import Database
 from services.kit.identity import Call, User
 from services.kit.pages import Pages
@@ -120,6 +121,7 @@ class WalletService:
     pages: Pages
     watcher: Watcher
     sessions: Sessions
+    clock: Clock
 
     async def ListWallets(
         self, request: wallet_service_pb2.ListWalletsRequest, call: Call
@@ -131,6 +133,7 @@ class WalletService:
             call.signed_in.id,
             after=position["after"] if position else 0,
             size=self.pages.size(request.page_size),
+            now=self.clock.now(),
         )
         token = "" if after is None else self.pages.seal(call, {}, {"after": after})
         return wallet_service_pb2.ListWalletsResponse(

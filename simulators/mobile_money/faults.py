@@ -39,9 +39,7 @@ class Fault:
     def meets(self, operation: str, phone: str) -> bool:
         """Whether a request meets it."""
         return (
-            self.count != 0
-            and self.phone in (ANYBODY, phone)
-            and self.operation in ("", operation)
+            self.count != 0 and self.phone in (ANYBODY, phone) and self.operation in ("", operation)
         )
 
 

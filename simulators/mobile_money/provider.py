@@ -89,9 +89,7 @@ class Provider:
         )
         return await self._take(payment, messages.pay_taken)
 
-    async def _take(
-        self, payment: Payment, answer: Callable[[Payment], dict[str, Any]]
-    ) -> Answer:
+    async def _take(self, payment: Payment, answer: Callable[[Payment], dict[str, Any]]) -> Answer:
         met = self.faults.take(payment.operation, payment.phone)
         broken = messages.error("500.003.1001", "Internal Server Error", secrets.token_hex(8))
         error = met.get("server_error")
@@ -139,14 +137,14 @@ class Provider:
             outcome = await self._post(payment.callback_url, messages.callback(payment))
             payment.callbacks.append(outcome)
 
-    async def speak(self) -> None:
+    def speak(self) -> None:
         """End the silence: the books tell everything again, and what ended is called back now."""
         for payment in self.books.all():
             if payment.is_silent:
                 payment.is_silent = False
                 self.books.write()
                 if payment.end_time:
-                    await self._tell(payment, copies=1)
+                    self._spawn(self._tell(payment, copies=1))
 
     # Questions
 

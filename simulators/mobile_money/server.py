@@ -67,8 +67,12 @@ class Server:
         """Every path."""
         return [
             Route("/oauth/v1/generate", self.token),
-            Route("/mpesa/stkpush/v1/processrequest", self._authorized(self.push), methods=["POST"]),
-            Route("/mpesa/stkpushquery/v1/query", self._authorized(self.ask_push), methods=["POST"]),
+            Route(
+                "/mpesa/stkpush/v1/processrequest", self._authorized(self.push), methods=["POST"]
+            ),
+            Route(
+                "/mpesa/stkpushquery/v1/query", self._authorized(self.ask_push), methods=["POST"]
+            ),
             Route("/mpesa/b2c/v3/paymentrequest", self._authorized(self.pay), methods=["POST"]),
             Route(
                 "/mpesa/transactionstatus/v1/query",
@@ -114,7 +118,12 @@ class Server:
 
     async def pay(self, told: Mapping[str, Any]) -> Response:
         """B2C."""
-        for name in ("OriginatorConversationID", "InitiatorName", "SecurityCredential", "CommandID"):
+        for name in (
+            "OriginatorConversationID",
+            "InitiatorName",
+            "SecurityCredential",
+            "CommandID",
+        ):
             if not told.get(name):
                 raise _bad(name)
         self._check_shortcode(told, "PartyA")
@@ -137,7 +146,16 @@ class Server:
         text = io.StringIO()
         rows = csv.writer(text)
         rows.writerow(
-            ["receipt", "time", "operation", "phone", "amount", "charge", "reference", "conversation"]
+            [
+                "receipt",
+                "time",
+                "operation",
+                "phone",
+                "amount",
+                "charge",
+                "reference",
+                "conversation",
+            ]
         )
         for one in self._provider.books.all():
             if one.receipt:
@@ -177,7 +195,7 @@ class Server:
 
     async def speak(self, request: Request) -> Response:
         """End the silence about payments that met `silent`."""
-        await self._provider.speak()
+        self._provider.speak()
         return JSONResponse({})
 
     async def state(self, request: Request) -> Response:

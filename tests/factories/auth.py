@@ -1,16 +1,18 @@
 """People who sign up for real: a running auth service, a comms peer that remembers codes, and stubs for every caller."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import asyncpg
+import grpc
 import jwt
 
+from envoyproxy.service.auth.v3 import external_auth_pb2, external_auth_pb2_grpc
 from hazina.auth.v1 import (
     auth_service_pb2,
     auth_service_pb2_grpc,
@@ -24,6 +26,7 @@ from hazina.auth.v1 import (
 from hazina.comms.v1 import message_service_pb2
 from mesh.stack.keys import SigningKeys
 from services.auth import app, config
+from services.kit import refusals
 from services.kit.identity import Call
 from tests.harness import Harness, Person, Running
 
@@ -195,6 +198,22 @@ class Auth:
         )
         return bool((await self.sessions().CheckSession(request)).active)
 
+    async def check(self, key: str, *, identity: str = "edge") -> Any:
+        """The verdict on an API key, as the edge asks for it."""
+        stub = external_auth_pb2_grpc.AuthorizationStub(self.running.channel(identity))
+        http = external_auth_pb2.AttributeContext.HttpRequest(
+            headers={"x-api-key": key}, path="/api/v1/wallets?pageSize=1", method="GET"
+        )
+        request = external_auth_pb2.AttributeContext.Request(http=http)
+        attributes = external_auth_pb2.AttributeContext(request=request)
+        question = external_auth_pb2.CheckRequest(attributes=attributes)
+        return await stub.Check(question, timeout=10)
+
+    async def exchange(self, key: str) -> str:
+        """The token that an API key is exchanged for; empty for a bad key."""
+        headers = (await self.check(key)).ok_response.headers
+        return str(headers[0].header.value).removeprefix("Bearer ") if headers else ""
+
     async def suspend(self, account: Account) -> None:
         """Suspend a person, as an operator does."""
         request = directory_service_pb2.SuspendUserRequest(
@@ -234,7 +253,9 @@ class Auth:
 
 
 @asynccontextmanager
-async def running_auth(harness: Harness, folder: Path, **variables: str) -> AsyncIterator[Auth]:
+async def running_auth(
+    harness: Harness, folder: Path, *, has_peers: bool = True, **variables: str
+) -> AsyncIterator[Auth]:
     """The auth service with its own signing keys, whose tokens it takes itself, and a comms peer."""
     keys = SigningKeys(folder / "keys")
     keys.prepare()
@@ -246,7 +267,7 @@ async def running_auth(harness: Harness, folder: Path, **variables: str) -> Asyn
     }
     place = await harness.database("auth")
     async with (
-        harness.peers({"hazina.comms.v1.MessageService": comms}),
+        harness.peers({"hazina.comms.v1.MessageService": comms}) if has_peers else nullcontext(),
         harness.service("auth", app.build, config.load, variables=settings) as running,
     ):
         yield Auth(running, comms, keys, place.url, place.admin_url)
@@ -257,3 +278,14 @@ async def eventually(condition: Any, *, seconds: float = 10.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.02)
+
+
+async def reasons_of_a_storm(calls: Iterable[Awaitable[Any]]) -> set[str]:
+    """Make all calls at once; answers why calls were refused. On a busy machine some may run out of time instead."""
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    reasons = set()
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            assert isinstance(answer, grpc.aio.AioRpcError), repr(answer)
+            reasons.add(refusals.from_call_error(answer).reason)
+    return reasons - {"DEADLINE_EXCEEDED"}

@@ -98,7 +98,7 @@ class _Account:
     id: UUID
     tenant_id: str
     currency: str
-    kind: int
+    kind: ledger_pb2.Account.Kind.ValueType
     owner_id: str = ""
     code: str = ""
     name: str = ""
@@ -120,7 +120,9 @@ class _Booked:
     debit_id: UUID
     credit_id: UUID
     amount: int
-    hold_state: int = 0
+    hold_state: ledger_service_pb2.BookedTransfer.HoldState.ValueType = (
+        ledger_service_pb2.BookedTransfer.HOLD_STATE_UNSPECIFIED
+    )
 
 
 @dataclass
@@ -143,14 +145,14 @@ class FakeLedger:
 
     # What tests do
 
-    def open(  # noqa: A003
+    def open(
         self,
         owner_id: UUID,
         *,
         currency: str = "KES",
         balance: int = 0,
         tenant: str = "default",
-        kind: int = ledger_pb2.Account.USER,
+        kind: ledger_pb2.Account.Kind.ValueType = ledger_pb2.Account.USER,
         name: str = "Main",
     ) -> UUID:
         """Open a wallet with money from nowhere but `EXTERNAL:opening`."""
@@ -164,7 +166,9 @@ class FakeLedger:
             self._books.accounts[wallet.id] = replace(wallet, credits_posted=balance)
         return wallet.id
 
-    def balance(self, account: UUID | str, *, currency: str = "KES", tenant: str = "default") -> int:
+    def balance(
+        self, account: UUID | str, *, currency: str = "KES", tenant: str = "default"
+    ) -> int:
         """Posted credits less posted debits of a wallet or of the account with a code."""
         found = self._find(account, currency, tenant)
         return 0 if found is None else found.credits_posted - found.debits_posted
@@ -248,9 +252,7 @@ class FakeLedger:
 
     # How it works
 
-    def _apply(
-        self, tenant: str, chain: Iterable[ledger_pb2.Transfer]
-    ) -> list[ledger_pb2.Verdict]:
+    def _apply(self, tenant: str, chain: Iterable[ledger_pb2.Transfer]) -> list[ledger_pb2.Verdict]:
         before = _Books(dict(self._books.accounts), dict(self._books.booked))
         chain = list(chain)
         verdicts = []
@@ -310,7 +312,8 @@ class FakeLedger:
             raise _Refused("INSUFFICIENT_FUNDS")
         is_hold = transfer.kind == _Kind.HOLD
         self._add(debit.id, credit.id, amount, pending=is_hold)
-        state = ledger_service_pb2.BookedTransfer.HELD if is_hold else 0
+        states = ledger_service_pb2.BookedTransfer
+        state = states.HELD if is_hold else states.HOLD_STATE_UNSPECIFIED
         self._books.booked[key] = _Booked(transfer, debit.id, credit.id, amount, state)
 
     def _end(self, tenant: str, key: tuple[str, str], transfer: ledger_pb2.Transfer) -> None:

@@ -45,7 +45,7 @@ class AuthorizationHandler(grpc.GenericRpcHandler):
         started = time.perf_counter()
         code, reason = "OK", ""
         try:
-            if identity.peer_of(exchange.auth_context()).name != "edge":
+            if identity.peer_of(exchange).name != "edge":
                 code, reason = "PERMISSION_DENIED", "CALLER_NOT_ALLOWED"
                 await exchange.abort(grpc.StatusCode.PERMISSION_DENIED, reason)
             http = request.attributes.request.http

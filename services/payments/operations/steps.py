@@ -458,7 +458,8 @@ async def defer_question(desk: Desk, session: Session, transaction: Transaction)
 
 async def _book(desk: Desk, transaction: Transaction, step: Step) -> bool:
     """A ledger step with a known end, then T4."""
-    if step is not Step.FAIL:
+    is_set_apart = step is Step.SUSPEND and transaction.flow is Flow.OUT  # it stays held
+    if step is not Step.FAIL and not is_set_apart:
         made = domain.entries(transaction, step)
         refused = await desk.ledger.apply(transaction, made, actor=SYSTEM)
         reach(transaction, "after_settle" if transaction.flow is Flow.OUT else "after_post")
@@ -488,7 +489,8 @@ async def _finish(
             after = _suspended(before, now)
         elif before.outcome is Outcome.SUCCEEDED:
             after = replace(
-                domain.moved(before, State.COMPLETED, now=now), receivable_minor=receivable_minor
+                domain.moved(before, State.COMPLETED, now=now),
+                receivable_minor=max(receivable_minor, before.receivable_minor),
             )
         else:
             after = domain.moved(
@@ -503,14 +505,14 @@ async def _finish(
             session,
             before,
             after,
-            case_reason="PROVIDER_LATE_SUCCESS" if receivable_minor else "",
+            case_reason="PROVIDER_LATE_SUCCESS" if after.receivable_minor else "",
         )
 
 
 def _suspended(before: Transaction, now: datetime) -> Transaction:
-    """Another amount came than was asked for: it lies in SUSPENSE until two people decide."""
+    """Another amount moved than was asked for: it lies in SUSPENSE, or is still held, until two people decide."""
     came = Money(before.currency, before.outcome_minor or 0).format()
-    asked = Money(before.currency, before.total_minor).format()
+    asked = Money(before.currency, domain.sent_minor(before)).format()
     waiting = before  # it may have waited for a person already, for another reason
     if before.state is not State.MANUAL_REVIEW:
         waiting = domain.moved(before, State.MANUAL_REVIEW, now=now)
@@ -520,7 +522,7 @@ def _suspended(before: Transaction, now: datetime) -> Transaction:
         suspended=True,
         update_time=now,
         failure_reason="PROVIDER_AMOUNT_MISMATCH",
-        failure_message=f"{came} came instead of {asked}.",
+        failure_message=f"{came} moved instead of {asked}.",
     )
 
 

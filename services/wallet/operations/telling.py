@@ -48,9 +48,7 @@ class Telling:
                 try:
                     told = await self.tell_once()
                 except (RedisError, OSError, ServiceError) as error:
-                    telemetry.log.warning(
-                        "relay_waits", service=SERVICE, fault=type(error).__name__
-                    )
+                    telemetry.log.warning("relay_waits", fault=type(error).__name__)
                     await asyncio.sleep(_FAULT_SECONDS)
                     continue
                 if told < _BATCH and not stop.is_set():
@@ -88,7 +86,7 @@ class Telling:
             return stored
         oldest = await store.read_last_seq_before(session, await store.read_time(session) - KEPT)
         position = min(stored, max(has, oldest))
-        telemetry.log.warning("redis_lost_events", service=SERVICE, position=position)
+        telemetry.log.warning("redis_lost_events", position=position)
         return position
 
     async def _wake_when(self, stop: asyncio.Event) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 from services.kit.database import Database
@@ -9,14 +10,23 @@ from services.kit.errors import NotFound
 from services.kit.money import INT64_MAX
 from services.wallet import store
 from services.wallet.domain import Account, StatementLine
+from services.wallet.operations.accounts import open_wallets
 
 
 async def list_wallets(
-    database: Database, tenant_id: str, user_id: UUID, *, after: int, size: int
+    database: Database, tenant_id: str, user_id: UUID, *, after: int, size: int, now: datetime
 ) -> tuple[list[Account], int | None]:
-    """A page of the person's wallets, oldest first, and the position that the next page begins after (None: the end)."""
+    """A page of the person's wallets, oldest first, and the position that the next page begins after (None: the end).
+
+    Who is signed in was verified, so they have wallets: somebody who asks before the event of it arrived gets them now.
+    """
     async with database.unit(tenant_id, user_id=user_id) as session:
         found = await store.list_wallets(session, tenant_id, user_id, after=after, limit=size + 1)
+        if not found and after == 0:
+            await open_wallets(session, tenant_id, user_id, now)
+            found = await store.list_wallets(
+                session, tenant_id, user_id, after=after, limit=size + 1
+            )
     page = found[:size]
     return [wallet for _, wallet in page], page[-1][0] if len(found) > size else None
 

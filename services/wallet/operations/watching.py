@@ -82,7 +82,7 @@ class Watcher:
         expire_time: datetime,
         standing: Callable[[], Awaitable[None]],
     ) -> AsyncIterator[Account | Heartbeat | StreamEnd]:
-        """The wallet now, unless this version of it was seen, and after each change; then why the stream ends.
+        """The wallet now (a heartbeat if this version of it was seen), and after each change; then why the stream ends.
 
         Changes that come faster than they can be read are told as one. Raises NotFound before anything is sent.
         """
@@ -91,6 +91,9 @@ class Watcher:
         with self.changes.watch(wallet_id) as changed:
             beat_at = time.monotonic() + self.heartbeat_seconds
             wallet = await wallets.get_wallet(self.database, tenant_id, user_id, wallet_id)
+            if wallet.version == seen_version:
+                # An HTTP client is told that it is connected by the first message, and there is none else.
+                yield Heartbeat(self.clock.now())
             while True:
                 if wallet.version != seen_version:
                     seen_version = wallet.version

@@ -21,3 +21,10 @@ async def strict_auth(harness: Harness, tmp_path: Path) -> AsyncIterator[Auth]:
     """Auth with the limits of production."""
     async with running_auth(harness, tmp_path, HAZINA_RATE_SCALE="1") as auth:
         yield auth
+
+
+@pytest.fixture
+async def lonely_auth(harness: Harness, tmp_path: Path) -> AsyncIterator[Auth]:
+    """Auth with nobody at the address of the mesh."""
+    async with running_auth(harness, tmp_path, has_peers=False) as auth:
+        yield auth

@@ -44,3 +44,72 @@ async def test_a_code_works_once(auth: Auth) -> None:
     await auth.verify("asha@example.com", code)
     with assert_refused("INVALID_ARGUMENT", "CODE_INVALID"):
         await auth.verify("asha@example.com", code)
+
+
+async def test_a_code_lives_ten_minutes(auth: Auth) -> None:
+    await auth.sign_up()
+    code = await auth.code("asha@example.com")
+    await auth.pass_time("verification_code", 601, "create_time", "expire_time")
+    with assert_refused("INVALID_ARGUMENT", "CODE_INVALID"):
+        await auth.verify("asha@example.com", code)
+
+
+async def test_a_code_is_forgotten_after_five_wrong_tries(auth: Auth) -> None:
+    await auth.sign_up()
+    code = await auth.code("asha@example.com")
+    for _ in range(5):
+        with assert_refused("INVALID_ARGUMENT", "CODE_INVALID"):
+            await auth.verify("asha@example.com", f"{(int(code) + 1) % 1_000_000:06d}")
+    with assert_refused("INVALID_ARGUMENT", "CODE_INVALID"):
+        await auth.verify("asha@example.com", code)
+
+
+async def test_a_code_belongs_to_its_identifier(auth: Auth) -> None:
+    await auth.sign_up("asha@example.com")
+    await auth.sign_up("brian@example.com")
+    code = await auth.code("asha@example.com")
+    for identifier in ("brian@example.com", "nobody@example.com", "no identifier"):
+        with assert_refused("INVALID_ARGUMENT", "CODE_INVALID"):
+            await auth.verify(identifier, code)
+
+
+async def test_too_many_wrong_codes_must_wait(strict_auth: Auth) -> None:
+    for _ in range(5):
+        with assert_refused("INVALID_ARGUMENT", "CODE_INVALID"):
+            await strict_auth.verify("asha@example.com", "000000")
+    with assert_refused("RESOURCE_EXHAUSTED", "TOO_MANY_ATTEMPTS") as refusal:
+        await strict_auth.verify("asha@example.com", "000000")
+    assert refusal.retry_after_seconds is not None
+
+
+async def test_a_person_gets_a_place_in_the_tenant_of_the_request(auth: Auth) -> None:
+    await auth.tenant("acme")
+    account = await auth.account("asha@example.com", tenant="acme")
+    assert account.claims["tid"] == "acme" and list(account.claims["tenants"]) == ["acme"]
+    [row] = await auth.rows("SELECT tenant_id FROM outbox")
+    assert row["tenant_id"] == "acme"
+
+
+async def test_without_a_tenant_in_the_request_it_is_that_of_the_sign_up(auth: Auth) -> None:
+    await auth.tenant("acme")
+    await auth.sign_up("asha@example.com", tenant="acme")
+    tokens = await auth.verify("asha@example.com", await auth.code("asha@example.com"))
+    assert [place.tenant_id for place in tokens.user.memberships] == ["acme"]
+
+
+async def test_an_unknown_tenant_is_refused(auth: Auth) -> None:
+    await auth.sign_up()
+    code = await auth.code("asha@example.com")
+    with assert_refused("NOT_FOUND", "TENANT_NOT_FOUND"):
+        await auth.verify("asha@example.com", code, tenant="nowhere")
+
+
+async def test_bad_input_names_the_field(auth: Auth) -> None:
+    for identifier, code, field in (
+        ("", "123456", "identifier"),
+        ("a" * 255, "123456", "identifier"),
+        ("asha@example.com", "12345", "code"),
+        ("asha@example.com", "12345x", "code"),
+    ):
+        with assert_refused("INVALID_ARGUMENT", "VALIDATION_FAILED", field):
+            await auth.verify(identifier, code)

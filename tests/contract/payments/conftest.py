@@ -50,7 +50,8 @@ async def world(harness: Harness) -> AsyncIterator[World]:
     """Asha has KES 5,000.00, Brian nothing. Jobs do not run, so what they would do stays undone."""
     ledger, directory = FakeLedger(), FakeDirectory()
     asha, brian = harness.person(), harness.person()
-    staff = [harness.person(roles=["member", "staff", "admin"]) for _ in range(2)]
+    chris = harness.person(roles=["member", "staff", "admin"])
+    dina = harness.person(roles=["member", "staff", "admin"])
     directory.add(asha.id, "Asha Otieno", "asha@example.org")
     directory.add(brian.id, "Brian Kamau", "+254722000111")
     peers = {
@@ -70,7 +71,8 @@ async def world(harness: Harness) -> AsyncIterator[World]:
             directory,
             asha,
             brian,
-            *staff,
+            chris,
+            dina,
             asha_wallet=ledger.open(asha.id, balance=500_000),
             brian_wallet=ledger.open(brian.id),
         )

@@ -50,9 +50,7 @@ async def test_a_replayed_request_answers_the_first_transfer_and_says_so(world: 
 async def test_twenty_twins_at_once_move_money_once_and_get_one_answer(world: World) -> None:
     payments = world.payments(world.asha)
     request = transfer_request(world.asha_wallet, world.brian_wallet, 100)
-    answers = await asyncio.gather(
-        *(payments.CreateTransfer(request, key="k") for _ in range(20))
-    )
+    answers = await asyncio.gather(*(payments.CreateTransfer(request, key="k") for _ in range(20)))
     assert len({answer.SerializeToString(deterministic=True) for answer in answers}) == 1
     assert world.ledger.balance(world.brian_wallet) == 100
 

@@ -168,7 +168,7 @@ class TestWelcome:
     ) -> None:
         await facts.verified(phone=BRIAN, name="Brian", locale="sw")
         await until(lambda: receivers.sms(BRIAN))
-        assert receivers.sms(BRIAN)[0].body.startswith("Karibu Hazina, Brian.")
+        assert receivers.sms(BRIAN)[0].body.startswith("Karibu Hazina, Brian!")
 
     async def test_a_further_tenant_welcomes_too(self, facts: Facts, receivers: Receivers) -> None:
         user_id = await facts.verified(email=ASHA)
@@ -213,7 +213,7 @@ class TestMoney:
             Transaction.TRANSFER, Transaction.COMPLETED, payer=asha, payee=brian, note="Rent"
         )
         await until(lambda: len(receivers.mails(ASHA)) == 2 and len(receivers.sms(BRIAN)) == 2)
-        assert receivers.mails(ASHA)[0].body == "You sent KES 1,200.50 to B**** O*****. Note: Rent"
+        assert receivers.mails(ASHA)[0].body == "You sent B**** O***** KES 1,200.50. Note: Rent"
         assert (
             receivers.sms(BRIAN)[0].body == "Hazina: Asha Wanjiru sent you KES 1,200.50. Note: Rent"
         )

@@ -13,10 +13,11 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 
 from hazina.event.v1.envelope_pb2 import Envelope
-from services.kit import inbox, outbox
+from services.kit import inbox, outbox, relay
 from services.kit.clock import Clock
 from services.kit.config import ServiceConfig
 from services.kit.database import ALL_TENANTS, Database, Session
+from services.kit.errors import ServiceUnavailable
 from services.kit.inbox import Consumer
 from services.kit.relay import Relay
 from tests.harness import Harness, probe
@@ -225,6 +226,50 @@ async def test_what_a_redis_restored_from_an_older_copy_lacks_is_published_again
     assert notes == ["1", "2"]
 
 
+async def test_a_great_loss_is_made_good_in_parts(
+    database: Database,
+    harness: Harness,
+    relay_of_probe: Relay,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The marker may move only when everything lost is open again, or the rest would be forgotten."""
+    for number in range(7):
+        await happen(database, str(number))
+    await relay_of_probe.publish_once()
+    await harness.redis.flushall()
+    monkeypatch.setattr(relay, "_SWEEP_BATCH", 2)
+    async with running(relay_of_probe.run):
+        await eventually(lambda: harness.redis.xlen("events.probe"), 7)
+    assert await notes_in_stream(harness.redis) == [str(number) for number in range(7)]
+
+
+async def test_a_lost_redis_gets_nothing_older_than_a_week(
+    database: Database, harness: Harness, relay_of_probe: Relay
+) -> None:
+    await happen(database, "old")
+    await relay_of_probe.publish_once()
+    async with database.unit(ALL_TENANTS) as session:
+        await session.execute(text("UPDATE outbox SET create_time = now() - interval '8 days'"))
+    await harness.redis.flushall()
+    assert await relay_of_probe.publish_once() == 0
+
+
+async def test_published_events_are_kept_for_a_week_and_waiting_ones_for_ever(
+    database: Database, relay_of_probe: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "_SWEEP_BATCH", 2)
+    for note in ("old", "old", "old"):
+        await happen(database, note)
+    await relay_of_probe.publish_once()
+    waiting = await happen(database, "waiting")
+    async with database.unit(ALL_TENANTS) as session:
+        await session.execute(text("UPDATE outbox SET create_time = now() - interval '8 days'"))
+    await relay_of_probe._purge()
+    async with database.unit(ALL_TENANTS) as session:
+        left = (await session.execute(text("SELECT event_id FROM outbox"))).all()
+    assert [row.event_id for row in left] == [waiting]
+
+
 async def test_two_relays_publish_each_event_once_and_in_order(
     database: Database, harness: Harness, config: ServiceConfig
 ) -> None:
@@ -266,6 +311,27 @@ async def test_a_poison_event_is_parked_after_its_tries_and_others_go_on(
     assert letter.envelope.event_id == str(poison_id)
     assert (letter.stream, letter.attempts) == ("events.probe", 3)
     assert "cannot be swallowed" in letter.fault
+
+
+async def test_an_event_that_can_never_get_its_lock_does_not_stop_the_others(
+    database: Database, harness: Harness, relay_of_probe: Relay
+) -> None:
+    """A timeout of one statement looks like a fault of the database; the database itself says it is well."""
+
+    async def choke(session: Session, envelope: Envelope, payload: Message) -> None:
+        if payload.note == "poison":  # type: ignore[attr-defined]
+            raise ServiceUnavailable
+        await write_note(session, envelope, payload)
+
+    async def parked() -> int:
+        return len(await inbox.list_dead(harness.redis, "reader"))
+
+    reader = consumer(database, harness.redis, choke, attempts_max=2)
+    async with running(relay_of_probe.run, reader.run):
+        await happen(database, "poison")
+        await happen(database, "food")
+        await eventually(lambda: notes_of(database), ["food"])
+        await eventually(parked, 1)
 
 
 async def test_a_redriven_event_has_its_effect(

@@ -1,14 +1,19 @@
 """Jobs: deferred with their cause, repeated until they succeed."""
 
 import asyncio
+import contextlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 
 from services.kit.config import ServiceConfig
 from services.kit.database import Database
+from services.kit.errors import ServiceUnavailable
 from services.kit.jobs import Jobs, RetryPolicy
+from tests.harness import Harness
 from tests.integration.kit.test_events import eventually, running
 
 
@@ -186,3 +191,44 @@ async def test_deferring_a_job_that_is_not_defined_is_a_mistake(
     with pytest.raises(AssertionError, match=r"no job is named note\.forget"):
         async with database.unit("default") as session:
             await jobs.defer(session, "note.forget")
+
+
+async def test_a_worker_waits_for_a_database_that_is_away(
+    config: ServiceConfig, database: Database
+) -> None:
+    away = replace(config, database_url="postgresql://x:y@127.0.0.1:9/none")
+    stop = asyncio.Event()
+    work = asyncio.create_task(Jobs(away, database).run(stop))
+    await asyncio.sleep(2)
+    assert not work.done()
+    stop.set()
+    await asyncio.wait_for(work, 3)
+
+
+async def test_a_worker_survives_the_loss_of_its_connections(
+    harness: Harness, database: Database, jobs: Jobs
+) -> None:
+    ran = Ran()
+
+    @jobs.task("note.take")
+    async def take() -> None:
+        ran.notes.append("alive")
+
+    async with running(jobs.run):
+        async with database.unit("default") as session:
+            await jobs.defer(session, "note.take")
+        await eventually(ran, ["alive"])
+        place = await harness.database("probe")
+        admin = await asyncpg.connect(place.admin_url)
+        await admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        await admin.close()
+        await asyncio.sleep(0.5)
+        for _ in range(20):
+            with contextlib.suppress(ServiceUnavailable):
+                async with database.unit("default") as session:
+                    await jobs.defer(session, "note.take")
+                break
+        await eventually(ran, ["alive", "alive"], seconds=20)

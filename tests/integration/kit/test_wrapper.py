@@ -435,6 +435,17 @@ async def test_a_refusal_reads_as_google_rpc_status_and_flat(service: Running) -
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", flat.timestamp)
 
 
+async def test_a_refusal_names_the_path_that_a_json_caller_asked_for(service: Running) -> None:
+    headers = [("x-envoy-original-path", "/api/v1/probes?note=private")]
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await ask(service, headers=headers).Ask(probe.ProbeRequest(note="not found"))
+    [raw] = [
+        value for key, value in caught.value.trailing_metadata() if key == "grpc-status-details-bin"
+    ]
+    assert isinstance(raw, bytes)
+    assert status_pb2.Status.FromString(raw).path == "/api/v1/probes"
+
+
 async def test_a_request_id_that_could_harm_a_log_is_replaced(
     service: Running, handlers: Probe
 ) -> None:

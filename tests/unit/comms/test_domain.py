@@ -85,6 +85,15 @@ def test_templates_that_carry_codes_or_links_are_secret() -> None:
     }
 
 
+def test_a_masked_name_does_not_end_a_sentence_twice(catalog: Catalog) -> None:
+    for locale in LOCALES:
+        for template in ("TRANSFER_SENT", "TRANSFER_RECEIVED", "WELCOME"):
+            values = values_of(template) | {"name": "B**** O."}
+            for channel in Channel:
+                text = catalog.render(template, locale=locale, channel=channel, variables=values)
+                assert ".." not in text.subject + text.body
+
+
 def test_an_unknown_language_is_answered_in_english(catalog: Catalog) -> None:
     text = catalog.render("WELCOME", locale="fr", channel=Channel.SMS, variables={"name": "Asha"})
     assert text.body.startswith("Welcome")
@@ -112,8 +121,8 @@ def broken(change: str) -> dict[str, str]:
     """The real files, one of them spoiled."""
     files = {locale: (app._TEMPLATES / f"{locale}.toml").read_text("utf-8") for locale in LOCALES}
     spoiled = {
-        "unknown variable": ("{name}. Your account", "{nmae}. Your account"),
-        "format trick": ("{name}. Your account", "{name.__class__}. Your account"),
+        "unknown variable": ("{name}! Your account", "{nmae}! Your account"),
+        "format trick": ("{name}! Your account", "{name.__class__}! Your account"),
         "missing template": ("[WELCOME]", "[WELCOMED]"),
         "missing part": ("[WELCOME]\nsubject", "[WELCOME]\ntitle"),
         "unknown phrase variable": ("Fee: {fee}", "Fee: {fees}"),

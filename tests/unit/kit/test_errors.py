@@ -75,3 +75,8 @@ def test_a_remote_refusal_about_our_call_is_our_fault() -> None:
     assert not RemoteRefusal(
         "INVALID_ARGUMENT", "VALIDATION_FAILED", domain="wallet.hazina"
     ).is_our_fault
+
+
+def test_a_callee_may_use_any_name_in_its_metadata() -> None:
+    metadata = {"message": "x", "field_violations": "y", "retry_after_seconds": "z"}
+    assert RemoteRefusal("NOT_FOUND", "NOT_FOUND", metadata).metadata == metadata

@@ -1,6 +1,7 @@
 """Paths of fields as JSON callers write them."""
 
 import pytest
+from google.protobuf import field_mask_pb2
 
 from hazina.type.v1 import money_pb2
 from services.kit import validation
@@ -32,3 +33,10 @@ def test_a_nul_character_is_named() -> None:
     with pytest.raises(ValidationFailed) as caught:
         validation.refuse_nul(money_pb2.Money(currency="K\0S"))
     assert [one.field for one in caught.value.field_violations] == ["currency"]
+
+
+def test_a_nul_character_in_a_list_is_named_with_its_place() -> None:
+    with pytest.raises(ValidationFailed) as refused:
+        validation.refuse_nul(field_mask_pb2.FieldMask(paths=["good", "b\0d"]))
+
+    assert [violation.field for violation in refused.value.field_violations] == ["paths[1]"]

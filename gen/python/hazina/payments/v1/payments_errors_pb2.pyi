@@ -73,7 +73,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     TRANSACTION_TOO_OLD: _ErrorReason.ValueType  # 24
     """The transaction could not be carried out in time and was given up; nothing moved."""
     PROVIDER_LATE_SUCCESS: _ErrorReason.ValueType  # 25
-    """The provider paid after it had said no, and the wallet held too little by then; what is missing is owed."""
+    """The provider paid after it had said no, or paid more than asked, and the wallet did not cover it; what is missing is owed."""
     REVERSAL_PROPOSED: _ErrorReason.ValueType  # 26
     """A case that exists only because somebody proposed to undo a completed transaction."""
 
@@ -131,7 +131,7 @@ AMOUNT_OVERFLOW: ErrorReason.ValueType  # 23
 TRANSACTION_TOO_OLD: ErrorReason.ValueType  # 24
 """The transaction could not be carried out in time and was given up; nothing moved."""
 PROVIDER_LATE_SUCCESS: ErrorReason.ValueType  # 25
-"""The provider paid after it had said no, and the wallet held too little by then; what is missing is owed."""
+"""The provider paid after it had said no, or paid more than asked, and the wallet did not cover it; what is missing is owed."""
 REVERSAL_PROPOSED: ErrorReason.ValueType  # 26
 """A case that exists only because somebody proposed to undo a completed transaction."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
