@@ -324,8 +324,9 @@ _COMMON_PINS = frozenset(
 def _check_pin(pin: str) -> None:
     steps = {(int(after) - int(before)) % 10 for before, after in itertools.pairwise(pin)}
     is_row = steps in ({0}, {1}, {9})
-    half = len(pin) // 2
-    is_repetition = len(pin) % 2 == 0 and pin[:half] == pin[half:]
+    is_repetition = any(
+        size < len(pin) and pin == pin[:size] * (len(pin) // size) for size in (1, 2, 3)
+    )
     is_year = len(pin) == 4 and "1940" <= pin <= "2030"
     if is_row or is_repetition or is_year or pin in _COMMON_PINS:
         raise PinTooWeak

@@ -114,6 +114,7 @@ class FakeServices:
         self.cancelled: list[str] = []
         self.ports: dict[str, int] = {}
         self._servers: dict[str, grpc.Server] = {}
+        self._shown: dict[str, Path] = {}
         for name in SERVICES:
             self.start(name)
 
@@ -133,7 +134,8 @@ class FakeServices:
         health_pb2_grpc.add_HealthServicer_to_server(_Healthy(), server)
         credentials = grpc.dynamic_ssl_server_credentials(
             self._configuration(name),
-            lambda: self._configuration(name),
+            # None means that nothing changed; the types of the library do not know it.
+            lambda: self._changed(name),  # type: ignore[arg-type,return-value]
             require_client_authentication=True,
         )
         address = f"127.0.0.1:{self.ports.get(name, 0)}"
@@ -145,8 +147,14 @@ class FakeServices:
         """The newest call of an RPC."""
         return next(call for call in reversed(self.calls) if call.rpc.endswith("/" + rpc))
 
+    def _changed(self, name: str) -> grpc.ServerCertificateConfiguration | None:
+        """New certificates, if there are any. A new answer at every handshake crashes grpcio: handshakes race for it."""
+        if self._shown[name] == self.certificates.directory(name).resolve():
+            return None
+        return self._configuration(name)
+
     def _configuration(self, name: str) -> grpc.ServerCertificateConfiguration:
-        folder = self.certificates.directory(name).resolve()
+        folder = self._shown[name] = self.certificates.directory(name).resolve()
         return grpc.ssl_server_certificate_configuration(
             [((folder / "key.pem").read_bytes(), (folder / "certificate.pem").read_bytes())],
             root_certificates=(folder / "authorities.pem").read_bytes(),

@@ -24,7 +24,10 @@ Json = dict[str, Any]
 
 
 def files(contract: Contract, settings: EdgeSettings = SETTINGS) -> dict[str, Json]:
-    return {name: yaml.load(text, Loader=yaml.CSafeLoader) for name, text in render(contract, settings).items()}
+    return {
+        name: yaml.load(text, Loader=yaml.CSafeLoader)
+        for name, text in render(contract, settings).items()
+    }
 
 
 def listener(rendered: dict[str, Json], name: str) -> Json:
@@ -317,4 +320,3 @@ def test_rendering_is_the_same_each_time_and_names_no_anchor(shop: Contract) -> 
     first, second = render(shop, SETTINGS), render(shop, SETTINGS)
     assert first == second
     assert all("&id" not in text for text in first.values())
-
