@@ -10,6 +10,8 @@ from tests.e2e.mesh import Mesh, wait_until
 from tests.e2e.people import People
 from tests.e2e.scene import Scene, a_key, set_scene
 
+pytestmark = pytest.mark.chaos
+
 # Every row of the table of steps: kind, where the process ends, whose process it is.
 _POINTS = {
     "transfer": ["payments.transfer.after_t1", "payments.transfer.after_post", "payments.transfer.after_t2"],

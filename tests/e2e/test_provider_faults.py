@@ -12,6 +12,8 @@ from tests.e2e.mesh import Mesh, wait_until
 from tests.e2e.people import People, Person, any_phone
 from tests.e2e.provider import MobileMoney
 
+pytestmark = pytest.mark.chaos
+
 START = 1000_00
 
 
