@@ -68,6 +68,8 @@ def build(stack: Stack) -> list[Part]:
         parts.append(_postgres(stack))
     if not stack.settings.redis_url:
         parts.append(_valkey(stack))
+    if stack.settings.database_url or stack.settings.redis_url:
+        parts.append(_external(stack))
     parts.append(_migrations(stack))
     parts += [_simulator(stack, name) for name in SIMULATORS if _exists("simulators", name)]
     parts += [_service(stack, name) for name in SERVICES if _exists("services", name)]
@@ -136,6 +138,17 @@ def _files(stack: Stack) -> Part:
     )
 
 
+def _external(stack: Stack) -> Part:
+    return Part(
+        name="external",
+        step=True,
+        launch=lambda: Launch(
+            [sys.executable, "-m", "mesh.stack.external"], _own_environment(stack)
+        ),
+        ready=_at_once,
+    )
+
+
 def _migrations(stack: Stack) -> Part:
     embedded = not stack.settings.database_url
 
@@ -147,7 +160,7 @@ def _migrations(stack: Stack) -> Part:
     return Part(
         name="migrations",
         step=True,
-        after=("postgres",) if embedded else (),
+        after=("postgres", "external") if embedded else ("external",),
         launch=lambda: Launch(
             [sys.executable, "-m", "mesh.stack.migrate"], _own_environment(stack)
         ),

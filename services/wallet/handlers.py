@@ -89,7 +89,12 @@ class LedgerService:
         self, request: ledger_pb.FreezeAccountRequest, call: Call
     ) -> ledger_pb.FreezeAccountResponse:
         account = await accounts.freeze_account(
-            self.database, call.tenant_id, UUID(request.account_id), frozen=True
+            self.database,
+            call.tenant_id,
+            UUID(request.account_id),
+            frozen=True,
+            note=request.note,
+            actor=call.actor,
         )
         return ledger_pb.FreezeAccountResponse(
             account=convert.tenant_account(call.tenant_id, account)
@@ -99,7 +104,12 @@ class LedgerService:
         self, request: ledger_pb.UnfreezeAccountRequest, call: Call
     ) -> ledger_pb.UnfreezeAccountResponse:
         account = await accounts.freeze_account(
-            self.database, call.tenant_id, UUID(request.account_id), frozen=False
+            self.database,
+            call.tenant_id,
+            UUID(request.account_id),
+            frozen=False,
+            note=request.note,
+            actor=call.actor,
         )
         return ledger_pb.UnfreezeAccountResponse(
             account=convert.tenant_account(call.tenant_id, account)

@@ -379,20 +379,24 @@ async def insert_account(session: Session, tenant_id: str, account: Account) -> 
 
 
 async def set_frozen(
-    session: Session, tenant_id: str, account_id: UUID, *, frozen: bool
+    session: Session, tenant_id: str, account_id: UUID, *, frozen: bool, note: str, actor: str
 ) -> Account | None:
-    """Freeze or free an account; its owner's streams are told when that changes it. None if there is no such account."""
+    """Freeze or free an account; None if there is none. When that changes it, the note is kept and streams are told."""
     changed = (
         await session.execute(
             text(
                 "WITH changed AS (UPDATE account SET frozen = :frozen, version = version + 1"
-                " WHERE tenant_id = :tenant_id AND id = :id AND frozen <> :frozen RETURNING *)"
+                " WHERE tenant_id = :tenant_id AND id = :id AND frozen <> :frozen RETURNING *),"
+                " noted AS (INSERT INTO freeze_note (tenant_id, account_id, frozen, note, actor)"
+                "  SELECT tenant_id, id, frozen, :note, :actor FROM changed)"
                 f" SELECT {_ACCOUNT_COLUMNS}, pg_notify(:channel, :notice) FROM changed"
             ),
             {
                 "tenant_id": tenant_id,
                 "id": account_id,
                 "frozen": frozen,
+                "note": note,
+                "actor": actor,
                 "channel": CHANNEL,
                 "notice": account_id.hex,
             },

@@ -203,6 +203,23 @@ period = Table(
     comment="Closed periods",
 )
 
+freeze_note = Table(
+    "freeze_note",
+    metadata,
+    Column("position", BigInteger, Identity(always=True), primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("account_id", Uuid, nullable=False),
+    Column("frozen", Boolean, nullable=False, comment="Whether it was frozen or freed"),
+    Column("note", Text, nullable=False, comment="Why"),
+    Column("actor", Text, nullable=False),
+    Column("create_time", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    ForeignKeyConstraint(
+        ["tenant_id", "account_id"], ["account.tenant_id", "account.id"], name="freeze_note_account"
+    ),
+    Index("freeze_note_of_account", "tenant_id", "account_id", "position"),
+    comment="Who froze or freed an account, and why; rows never change",
+)
+
 relay_position = Table(
     "relay_position",
     metadata,

@@ -63,11 +63,13 @@ async def batch_get_transfers(
 
 
 async def freeze_account(
-    database: Database, tenant_id: str, account_id: UUID, *, frozen: bool
+    database: Database, tenant_id: str, account_id: UUID, *, frozen: bool, note: str, actor: str
 ) -> Account:
     """Freeze or free an account; repeating it changes nothing. Raises NotFound."""
     async with database.unit(tenant_id) as session:
-        account = await store.set_frozen(session, tenant_id, account_id, frozen=frozen)
+        account = await store.set_frozen(
+            session, tenant_id, account_id, frozen=frozen, note=note, actor=actor
+        )
         if account is None:
             raise NotFound
         return account

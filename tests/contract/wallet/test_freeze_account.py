@@ -1,8 +1,10 @@
 """FreezeAccount."""
 
+import asyncpg
+
 from hazina.wallet.v1 import ledger_service_pb2
 from tests.factories.wallet import OUTSIDE, Bank, new_id, post, told
-from tests.harness import assert_refused
+from tests.harness import Harness, assert_refused
 
 
 def _request(
@@ -18,6 +20,28 @@ async def test_a_frozen_account_gives_nothing_and_still_gets(bank: Bank) -> None
     assert (await bank.ops.FreezeAccount(_request(wallet))).account.frozen
     verdicts = await bank.transfers(post(wallet, OUTSIDE, 1), post(OUTSIDE, wallet, 1))
     assert [told(one) for one in verdicts] == ["ACCOUNT_FROZEN", "CREATED"]
+
+
+async def test_who_froze_and_freed_it_and_why_is_kept(bank: Bank, harness: Harness) -> None:
+    wallet = await bank.wallet()
+    for _ in range(2):
+        await bank.ops.FreezeAccount(_request(wallet, note="lost phone"))
+    await bank.ops.UnfreezeAccount(
+        ledger_service_pb2.UnfreezeAccountRequest(
+            tenant_id="default", account_id=wallet, note="found it"
+        )
+    )
+    admin = await asyncpg.connect((await harness.database("wallet")).admin_url)
+    try:
+        rows = await admin.fetch(
+            "SELECT frozen, note, actor FROM wallet.freeze_note ORDER BY position"
+        )
+    finally:
+        await admin.close()
+    assert [tuple(row) for row in rows] == [
+        (True, "lost phone", "service:ops"),
+        (False, "found it", "service:ops"),
+    ]
 
 
 async def test_repeating_it_changes_nothing(bank: Bank) -> None:

@@ -3,8 +3,10 @@
 import asyncio
 import io
 import json
+import random
 import re
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -338,6 +340,41 @@ async def test_bytes_that_are_no_message_are_malformed(service: Running, data: b
     raw: Any = service.channel("edge").unary_unary(f"/{probe.SERVICE}/Ask")
     with assert_refused("INVALID_ARGUMENT", "MALFORMED_REQUEST"):
         await raw(data, timeout=5)
+
+
+async def test_no_bytes_whatever_make_the_wrapper_fail(
+    service: Running, harness: Harness, amina: Person
+) -> None:
+    """Random bytes, and good messages with bytes changed: an answer or a refusal of the request, nothing else."""
+    chance = random.Random(20261120)
+    good = probe.ProbeRequest(
+        note="hello",
+        amount={"currency": "KES", "minor_units": 5},
+        line_items=[{"item_name": "a"}],
+        labels={"a": "b"},
+    ).SerializeToString()
+    metadata = (("authorization", f"Bearer {amina.token}"), ("idempotency-key", "k"))
+    calls: list[Any] = [
+        service.channel("edge").unary_unary(f"/{probe.SERVICE}/{name}") for name in ("Ask", "Pay")
+    ]
+    outcomes: Counter[str] = Counter()
+
+    async def one() -> None:
+        data = bytearray(good)
+        for _ in range(chance.randrange(1, 6)):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        if chance.random() < 0.5:
+            data = bytearray(chance.randbytes(chance.randrange(40)))
+        try:
+            await chance.choice(calls)(bytes(data), timeout=10, metadata=metadata)
+        except grpc.aio.AioRpcError as error:
+            outcomes[refusals.from_call_error(error).reason] += 1
+        else:
+            outcomes["OK"] += 1
+
+    for _ in range(40):
+        await asyncio.gather(*(one() for _ in range(25)))
+    assert set(outcomes) == {"OK", "MALFORMED_REQUEST", "VALIDATION_FAILED"}
 
 
 async def test_who_may_not_call_learns_nothing_of_the_rules(service: Running) -> None:

@@ -526,7 +526,7 @@ class FreezeAccountRequest(_message.Message):
     account_id: _builtins.str
     """The account."""
     note: _builtins.str
-    """Why; kept in the audit record."""
+    """Why; kept with the change. Nothing is kept for a call that changes nothing."""
     def __init__(
         self,
         *,
@@ -580,7 +580,7 @@ class UnfreezeAccountRequest(_message.Message):
     account_id: _builtins.str
     """The account."""
     note: _builtins.str
-    """Why; kept in the audit record."""
+    """Why; kept with the change. Nothing is kept for a call that changes nothing."""
     def __init__(
         self,
         *,
