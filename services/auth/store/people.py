@@ -117,7 +117,7 @@ _ADD = text(
     """
 WITH account AS (
   INSERT INTO user_account (id, display_name, locale, default_tenant_id, version, create_time)
-  VALUES (:id, :display_name, :locale, :tenant_id, 1, :now)),
+  VALUES (:id, :display_name, :locale, :tenant_id, 1, :sign_up_time)),
 secret AS (
   INSERT INTO credential (user_id, kind, hash, update_time) VALUES (:id, :secret_kind, :secret_hash, :now)),
 place AS (
@@ -139,6 +139,7 @@ async def add(
             "display_name": sign_up.display_name,
             "locale": sign_up.locale,
             "tenant_id": tenant_id,
+            "sign_up_time": sign_up.create_time,
             "now": now,
             "secret_kind": sign_up.secret_kind,
             "secret_hash": sign_up.secret_hash,
