@@ -32,11 +32,13 @@ class Settings:
     trace_ratio: str = ""
     # Web origins that may call the edge from a browser.
     web_origins: tuple[str, ...] = ()
+    # A provider that fell silent is asked after 6, 12 and 30 seconds instead of 1, 2 and 5 minutes.
+    query_scale: str = "0.1"
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
         """Read HAZINA_DATABASE_URL, HAZINA_REDIS_URL, HAZINA_RATE_SCALE, HAZINA_LOG_LEVEL, HAZINA_OTLP_ENDPOINT,
-        HAZINA_TRACE_RATIO, HAZINA_WEB_ORIGINS (separated by commas)."""
+        HAZINA_TRACE_RATIO, HAZINA_WEB_ORIGINS (separated by commas), HAZINA_PAYMENTS_QUERY_SCALE."""
 
         def value(name: str, default: str = "") -> str:
             return environ.get(f"HAZINA_{name}", "").strip() or default
@@ -48,6 +50,7 @@ class Settings:
             log_level=value("LOG_LEVEL", "info"),
             otlp_endpoint=value("OTLP_ENDPOINT"),
             trace_ratio=value("TRACE_RATIO"),
+            query_scale=value("PAYMENTS_QUERY_SCALE", "0.1"),
             web_origins=tuple(
                 part.strip() for part in value("WEB_ORIGINS").split(",") if part.strip()
             ),
@@ -178,8 +181,7 @@ def _payments(stack: Stack) -> dict[str, str]:
             f"http://127.0.0.1:{stack.ports.edge}/hooks/v1/daraja/{stack.hook_secret}"
         ),
         "HAZINA_HOOK_SECRET": stack.hook_secret,
-        # A provider that fell silent is asked after 6, 12 and 30 seconds instead of 1, 2 and 5 minutes.
-        "HAZINA_PAYMENTS_QUERY_SCALE": "0.1",
+        "HAZINA_PAYMENTS_QUERY_SCALE": stack.settings.query_scale,
     }
 
 

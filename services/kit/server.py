@@ -402,4 +402,21 @@ def _mesh() -> tuple[DescriptorPool, list[str]]:
         names += [f"{file.package}.{service.name}" for service in file.service]
     for module in (health_pb2, reflection_pb2):
         pool.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
+    pool.AddSerializedFile(_reflection_v1())
     return pool, names
+
+
+def _reflection_v1() -> bytes:
+    """The description of v1, which clients look up because it is listed: that of v1alpha under the other name."""
+    file = descriptor_pb2.FileDescriptorProto.FromString(reflection_pb2.DESCRIPTOR.serialized_pb)
+    file.name = file.name.replace("v1alpha", "v1")
+    file.package = file.package.replace("v1alpha", "v1")
+    for message in file.message_type:
+        for part in message.field:
+            if part.type_name:
+                part.type_name = part.type_name.replace("v1alpha", "v1")
+    for service in file.service:
+        for method in service.method:
+            method.input_type = method.input_type.replace("v1alpha", "v1")
+            method.output_type = method.output_type.replace("v1alpha", "v1")
+    return file.SerializeToString()

@@ -34,8 +34,8 @@ def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
 
 @pytest.fixture(scope="module")
 def fragile_mesh() -> Iterator[Mesh]:
-    """A running mesh of this module alone, to be broken."""
-    broken = new_mesh()
+    """A running mesh of this module alone, to be broken. A silent provider is asked within moments."""
+    broken = new_mesh(HAZINA_PAYMENTS_QUERY_SCALE="0.0005")  # 24 hours in 43 seconds
     broken.start()
     try:
         yield broken

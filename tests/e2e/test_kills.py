@@ -14,6 +14,8 @@ from tests.e2e.mesh import Mesh, wait_until
 from tests.e2e.people import People, any_phone
 from tests.e2e.scene import Scene, a_key, set_scene
 
+pytestmark = pytest.mark.chaos
+
 _PROCESSES = ["auth", "wallet", "payments", "groups", "comms", "envoy", "valkey", "postgres", "mobile-money", "mail", "sms"]  # fmt: skip
 _QUICK = {"wallet"}
 

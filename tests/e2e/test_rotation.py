@@ -22,7 +22,7 @@ from tests.e2e.mesh import Mesh
 from tests.e2e.people import People
 from tests.e2e.scene import Scene, set_scene
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.chaos]
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """People who sign up for real: a running auth service, a comms peer that remembers codes, and stubs for every caller."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -273,11 +273,20 @@ async def running_auth(
         yield Auth(running, comms, keys, place.url, place.admin_url)
 
 
-async def eventually(condition: Any, *, seconds: float = 10.0) -> None:
+async def eventually(condition: Callable[[], bool], *, seconds: float = 10.0) -> None:
     """Wait until a condition holds."""
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.02)
+
+
+async def eventually_true(
+    condition: Callable[[], Awaitable[bool]], *, seconds: float = 10.0
+) -> None:
+    """Wait until a condition that must be asked for holds."""
+    async with asyncio.timeout(seconds):
+        while not await condition():
+            await asyncio.sleep(0.05)
 
 
 async def reasons_of_a_storm(calls: Iterable[Awaitable[Any]]) -> set[str]:

@@ -1,8 +1,6 @@
 """Codes on their way to people."""
 
-import asyncio
-
-from tests.factories.auth import Auth, eventually
+from tests.factories.auth import Auth, eventually, eventually_true
 
 
 async def test_a_code_is_sent_once_comms_is_back(auth: Auth) -> None:
@@ -25,13 +23,5 @@ async def test_a_code_that_was_used_is_not_sent_any_more(auth: Auth) -> None:
         )
         return not jobs
 
-    for _ in range(200):
-        if await is_done():
-            break
-        await pause()
-    assert await is_done() and auth.comms.asked == 1
-
-
-async def pause() -> None:
-    """A little while."""
-    await asyncio.sleep(0.05)
+    await eventually_true(is_done)
+    assert auth.comms.asked == 1
