@@ -63,6 +63,14 @@ async def test_an_older_refresh_token_ends_the_session(auth: Auth) -> None:
     assert not await auth.stands(account)
 
 
+async def test_a_suspended_person_gets_no_tokens(auth: Auth) -> None:
+    account = await auth.account()
+    app = await enable_totp(auth, account)
+    await auth.suspend(account)
+    with assert_refused("PERMISSION_DENIED", "ACCOUNT_SUSPENDED"):
+        await step_up(auth, account, await fresh_code(auth, account, app))
+
+
 async def test_too_many_codes_must_wait(strict_auth: Auth) -> None:
     account = await strict_auth.account()
     app = await enable_totp(strict_auth, account)
