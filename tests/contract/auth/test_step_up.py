@@ -30,7 +30,8 @@ async def test_the_next_tokens_carry_the_second_factor(auth: Auth) -> None:
 async def test_a_wrong_or_used_code_is_refused_and_trades_nothing(auth: Auth) -> None:
     account = await auth.account()
     app = await enable_totp(auth, account)
-    for code in (wrong_code(app), app.now()):  # turning the app on used the code of now
+    [row] = await auth.rows("SELECT last_step FROM totp")
+    for code in (wrong_code(app), app.generate_otp(row["last_step"])):
         with assert_refused("UNAUTHENTICATED", "TOTP_INVALID"):
             await step_up(auth, account, code)
     assert (await auth.refresh(account.refresh_token)).user.verified
