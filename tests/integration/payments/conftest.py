@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import grpc
 import httpx
 import pytest
 from google.api import httpbody_pb2
@@ -277,15 +278,15 @@ async def hook_listener(mesh_hooks: list[Any], port: int) -> AsyncIterator[None]
     async def receive(request: Request) -> Response:
         if not mesh_hooks:
             return Response(status_code=503)
-        answer = await mesh_hooks[0].ReceiveCallback(
-            hook_service_pb2.ReceiveCallbackRequest(
-                provider=request.path_params["provider"],
-                secret=request.path_params["secret"],
-                body=httpbody_pb2.HttpBody(
-                    content_type="application/json", data=await request.body()
-                ),
-            )
+        callback = hook_service_pb2.ReceiveCallbackRequest(
+            provider=request.path_params["provider"],
+            secret=request.path_params["secret"],
+            body=httpbody_pb2.HttpBody(content_type="application/json", data=await request.body()),
         )
+        try:
+            answer = await mesh_hooks[0].ReceiveCallback(callback)
+        except (grpc.aio.AioRpcError, asyncio.CancelledError):
+            return Response(status_code=503)
         return Response(answer.data, media_type=answer.content_type)
 
     route = Route("/hooks/v1/{provider}/{secret}", receive, methods=["POST"])
