@@ -6,7 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -255,6 +255,18 @@ def reviews_of(running: Running, user: Person) -> Any:
     return running.stub(review_service_pb2_grpc.ReviewServiceStub, user=user)
 
 
+async def patiently(call: Callable[[], Any]) -> Any:
+    """Call until the service is reached: a channel waits a while before it tries a restarted service again."""
+    for _ in range(200):
+        try:
+            return await call()
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                raise
+        await asyncio.sleep(0.2)
+    raise AssertionError("the service is not reached")
+
+
 async def until(
     running: Running, user: Person, transaction_id: str, *states: str, seconds: float = 15
 ) -> Transaction:
@@ -262,8 +274,9 @@ async def until(
     stub = payments_of(running, user)
     wanted = [Transaction.State.Value(state) for state in states]
     found = Transaction()
+    request = GetTransactionRequest(transaction_id=transaction_id)
     for _ in range(int(seconds / 0.1)):
-        found = await stub.GetTransaction(GetTransactionRequest(transaction_id=transaction_id))
+        found = await patiently(lambda: stub.GetTransaction(request))
         if found.state in wanted:
             assert isinstance(found, Transaction)
             return found
@@ -286,7 +299,7 @@ async def hook_listener(mesh_hooks: list[Any], port: int) -> AsyncIterator[None]
         try:
             answer = await mesh_hooks[0].ReceiveCallback(callback)
         except (grpc.aio.AioRpcError, asyncio.CancelledError):
-            return Response(status_code=503)
+            return Response(status_code=503)  # and the provider never comes again
         return Response(answer.data, media_type=answer.content_type)
 
     route = Route("/hooks/v1/{provider}/{secret}", receive, methods=["POST"])

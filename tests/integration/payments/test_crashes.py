@@ -24,7 +24,14 @@ from hazina.payments.v1.transaction_pb2 import Transaction
 from services.kit.config import load_service
 from tests.factories.payments import deposit_request, transfer_request, withdrawal_request
 from tests.harness import Person, Running
-from tests.integration.payments.conftest import ROOT, Mesh, payments_of, reviews_of, until
+from tests.integration.payments.conftest import (
+    ROOT,
+    Mesh,
+    patiently,
+    payments_of,
+    reviews_of,
+    until,
+)
 
 KILLED = 137
 
@@ -117,7 +124,8 @@ def lasting_port() -> int:
 
 async def the_transaction(running: Running, user: Person) -> str:
     """The id of the person's one transaction."""
-    answer = await payments_of(running, user).ListTransactions(ListTransactionsRequest())
+    stub = payments_of(running, user)
+    answer = await patiently(lambda: stub.ListTransactions(ListTransactionsRequest()))
     [made] = answer.transactions
     return str(made.id)
 
@@ -161,9 +169,8 @@ async def test_a_transfer_survives(
         await attempt(payments_of(process.running, asha).CreateTransfer(request, key="k"))
         await process.crash_and_restart()
         if repeats:
-            answer = await payments_of(process.running, asha).CreateTransfer(
-                request, key="k", timeout=15
-            )
+            stub = payments_of(process.running, asha)
+            answer = await patiently(lambda: stub.CreateTransfer(request, key="k", timeout=15))
             assert answer.transaction.state == Transaction.COMPLETED
         made = await the_transaction(process.running, asha)
         await until(process.running, asha, made, "COMPLETED", seconds=40)
@@ -280,7 +287,8 @@ async def test_a_reversal_survives(mesh: Mesh, tmp_path: Path, point: str) -> No
         await attempt(reviews_of(running, staff[1]).ConfirmReview(confirm, key="confirm"))
         await process.crash_and_restart()
         await until(running, asha, made.transaction.id, "REVERSED", seconds=40)
-        answer = await reviews_of(running, staff[1]).ConfirmReview(confirm, key="confirm")
+        stub = reviews_of(running, staff[1])
+        answer = await patiently(lambda: stub.ConfirmReview(confirm, key="confirm"))
         assert answer.transaction.state == Transaction.COMPLETED
         assert UUID(answer.transaction.reversal_transaction_id) == UUID(made.transaction.id)
         assert await mesh.balance(source) == 100_000 and await mesh.balance(target) == 0
