@@ -433,6 +433,8 @@ async def _note_reply(desk: Desk, sent: Transaction, reply: domain.Reply) -> Non
                 domain.Observation(domain.Word.FAILED, reason=said.reason, message=said.message),
             )
         await save(desk, session, before, after)
+        if after.outcome is not before.outcome:
+            await defer_drive(desk, session, after)
 
 
 async def defer_question(desk: Desk, session: Session, transaction: Transaction) -> bool:

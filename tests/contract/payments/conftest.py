@@ -1,7 +1,8 @@
 """The payments service in-process, with a fake ledger and a fake directory as its only peers."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,8 +13,10 @@ from hazina.payments.v1 import (
     payment_service_pb2_grpc,
     review_service_pb2_grpc,
 )
-from services.payments import app, config
-from tests.factories.payments import VARIABLES, FakeDirectory, FakeLedger
+from services.kit.clock import Clock
+from services.kit.database import Database
+from services.payments import app, config, domain, store
+from tests.factories.payments import VARIABLES, FakeDirectory, FakeLedger, withdrawal_request
 from tests.harness import Harness, Person, Running
 
 
@@ -39,6 +42,41 @@ class World:
     def reviews(self, user: Person | None) -> Any:
         """The review service, called by somebody."""
         return self.running.stub(review_service_pb2_grpc.ReviewServiceStub, user=user)
+
+    async def stuck_withdrawal(self, minor_units: int = 20_000, *, key: str = "stuck") -> str:
+        """A withdrawal of Asha's, held and handed over, of which the provider says nothing: as the jobs leave it."""
+        answer = await self.payments(self.asha).CreateWithdrawal(
+            withdrawal_request(self.asha_wallet, minor_units), key=key
+        )
+        made = UUID(answer.transaction.id)
+        database = Database(
+            self.running.config.database_url, schema="payments", application_name="test"
+        )
+        async with database.unit("default") as session:
+            pending = await store.find_transaction(session, made, lock=True)
+            assert pending is not None
+            now = datetime.now(UTC)
+            sent = replace(
+                domain.moved(pending, domain.State.PROCESSING, now=now), send_attempt_time=now
+            )
+            unknown = domain.silent(sent, domain.State.UNKNOWN, now=now)
+            await store.update_transaction(session, unknown)
+            case = Clock().new_id()
+            reason = unknown.failure_reason
+            await store.open_case(
+                session, "default", new_id=case, transaction_id=made, reason=reason, now=now
+            )
+            await store.insert_evidence(
+                session,
+                "default",
+                new_id=case,
+                source=domain.Source.RESPONSE,
+                body="no answer: ReadTimeout",
+                now=now,
+                transaction_id=made,
+            )
+        await database.close()
+        return str(made)
 
     def hooks(self) -> Any:
         """The hooks, called through the edge by anybody."""

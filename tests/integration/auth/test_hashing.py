@@ -39,10 +39,11 @@ async def test_who_went_away_costs_no_hash() -> None:
         await asyncio.sleep(0)
         for task in waiting[1:]:
             task.cancel()
-        await waiting[0]
         started = time.perf_counter()
+        await waiting[0]
+        first = time.perf_counter()
         await hasher.hash("a secret")
-        assert time.perf_counter() - started < 20 * 0.04
+        assert time.perf_counter() - first < 10 * max(first - started, 0.04)
     finally:
         await hasher.close()
 

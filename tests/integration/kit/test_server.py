@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import datetime as dt
+import ipaddress
 import os
 import signal
 import subprocess
@@ -98,6 +99,17 @@ def uri(identity: str) -> x509.UniformResourceIdentifier:
         ([uri("spiffe://hazina/edge"), uri("https://example.com/")], "x"),
         ([uri("spiffe://elsewhere/edge")], "x"),
         ([x509.DNSName("edge")], "edge"),
+        ([x509.DNSName("spiffe://hazina/edge")], "x"),
+        (
+            [
+                uri("spiffe://elsewhere/edge"),
+                x509.DNSName("localhost"),
+                x509.DNSName("edge"),
+                x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+                x509.IPAddress(ipaddress.ip_address("::1")),
+            ],
+            "edge",
+        ),
         ([], "spiffe://hazina/edge"),
     ],
 )
