@@ -28,6 +28,11 @@ class Scene:
     def __post_init__(self) -> None:
         self.expected = {"payer": self.payer.balance(), "payee": self.payee.balance()}
 
+    def again(self) -> Scene:
+        """The same people, with what they have now."""
+        insist(lambda: self.payer.client.get("/api/v1/wallets"))
+        return Scene(self.mesh, self.people, self.payer, self.payee)
+
     # Requests, ready to be sent as often as it takes
 
     def transfer(self, amount: str) -> tuple[str, dict[str, Any]]:

@@ -56,8 +56,14 @@ def crowd(fragile_mesh: Mesh) -> Iterator[People]:
 
 
 @pytest.fixture(scope="module")
-def scene(fragile_mesh: Mesh, crowd: People) -> Scene:
+def cast(fragile_mesh: Mesh, crowd: People) -> Scene:
     return set_scene(fragile_mesh, crowd, money="20000")
+
+
+@pytest.fixture
+def scene(cast: Scene) -> Scene:
+    """The same two people for every test, with what they have when it begins."""
+    return cast.again()
 
 
 @pytest.mark.parametrize(
