@@ -29,7 +29,7 @@ class Settings:
     rate_scale: str = "100"
     log_level: str = "info"
     otlp_endpoint: str = ""
-    trace_ratio: str = ""
+    trace_ratio: str = "1"  # of calls, when there is a collector
     # Web origins that may call the edge from a browser.
     web_origins: tuple[str, ...] = ()
     # A provider that fell silent is asked after 6, 12 and 30 seconds instead of 1, 2 and 5 minutes.
@@ -49,7 +49,7 @@ class Settings:
             rate_scale=value("RATE_SCALE", "100"),
             log_level=value("LOG_LEVEL", "info"),
             otlp_endpoint=value("OTLP_ENDPOINT"),
-            trace_ratio=value("TRACE_RATIO"),
+            trace_ratio=value("TRACE_RATIO", "1"),
             query_scale=value("PAYMENTS_QUERY_SCALE", "0.1"),
             web_origins=tuple(
                 part.strip() for part in value("WEB_ORIGINS").split(",") if part.strip()

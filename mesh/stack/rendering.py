@@ -34,7 +34,7 @@ def settings(stack: Stack) -> EdgeSettings:
         static_files=static_files(ROOT) if (ROOT / "web" / "landing").is_dir() else (),
         allowed_origins=stack.settings.web_origins,
         otlp=Endpoint(otlp.hostname, otlp.port or 4317) if otlp.hostname else None,
-        trace_ratio=float(stack.settings.trace_ratio or 0.01),
+        trace_ratio=float(stack.settings.trace_ratio),
     )
 
 
