@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from hazina.payments.v1 import (
 from services.kit.clock import Clock
 from services.kit.database import Database
 from services.payments import app, config, domain, store
+from services.payments.clients.ledger import _transfer
 from tests.factories.payments import VARIABLES, FakeDirectory, FakeLedger, withdrawal_request
 from tests.harness import Harness, Person, Running
 
@@ -49,12 +50,59 @@ class World:
             withdrawal_request(self.asha_wallet, minor_units), key=key
         )
         made = UUID(answer.transaction.id)
-        database = Database(
-            self.running.config.database_url, schema="payments", application_name="test"
-        )
+        database = self.database()
         async with database.unit("default") as session:
             pending = await store.find_transaction(session, made, lock=True)
             assert pending is not None
+        await self._leave_unknown(database, pending)
+        await database.close()
+        return str(made)
+
+    async def old_withdrawal(self, age: timedelta) -> str:
+        """The same, begun that long ago."""
+        moment = int((datetime.now(UTC) - age).timestamp() * 1000)
+        made = UUID(int=(moment << 80) | (Clock().new_id().int & ((1 << 80) - 1)))
+        wallet = domain.Party(self.asha.id, self.asha_wallet, "Asha Otieno", "A****")
+        pending = domain.Transaction(
+            tenant_id="default",
+            id=made,
+            kind=domain.Kind.WITHDRAWAL,
+            state=domain.State.PENDING,
+            currency="KES",
+            amount_minor=20_000,
+            fee_minor=0,
+            payer=wallet,
+            payee=domain.OUTSIDE,
+            actor=f"user:{self.asha.id}",
+            create_time=datetime.now(UTC) - age,
+            update_time=datetime.now(UTC) - age,
+            rail="mpesa",
+            phone="254712345678",
+        )
+        self.ledger.takes_old_ids = True
+        await self.ledger.book(
+            "default",
+            [
+                _transfer(pending, one, linked=False)
+                for one in domain.entries(pending, domain.Step.HOLD)
+            ],
+        )
+        self.ledger.takes_old_ids = False
+        database = self.database()
+        async with database.unit("default") as session:
+            await store.insert_transaction(session, pending)
+        await self._leave_unknown(database, pending)
+        await database.close()
+        return str(made)
+
+    def database(self) -> Database:
+        """The service's own database."""
+        url = self.running.config.database_url
+        return Database(url, schema="payments", application_name="test")
+
+    async def _leave_unknown(self, database: Database, pending: domain.Transaction) -> None:
+        made = pending.id
+        async with database.unit("default") as session:
             now = datetime.now(UTC)
             sent = replace(
                 domain.moved(pending, domain.State.PROCESSING, now=now), send_attempt_time=now
@@ -75,8 +123,6 @@ class World:
                 now=now,
                 transaction_id=made,
             )
-        await database.close()
-        return str(made)
 
     def hooks(self) -> Any:
         """The hooks, called through the edge by anybody."""

@@ -1,6 +1,7 @@
 """ConfirmReview: a second person carries a proposal out."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -53,6 +54,19 @@ async def test_a_withdrawal_ends_as_two_people_say(
     assert world.ledger.held(world.asha_wallet) == 0 and world.ledger.is_balanced()
     cases = await world.reviews(world.dina).ListReviewCases(ListReviewCasesRequest())
     assert not cases.review_cases
+
+
+@pytest.mark.parametrize(
+    ("outcome", "left"), [(Transaction.COMPLETED, 480_000), (Transaction.FAILED, 500_000)]
+)
+async def test_a_withdrawal_can_still_be_ended_when_its_ledger_ids_are_too_old(
+    world: World, outcome: Transaction.State.ValueType, left: int
+) -> None:
+    stuck = await world.old_withdrawal(timedelta(days=3))
+    answer = await confirm(world, world.dina, await propose(world, world.chris, stuck, outcome))
+    assert answer.transaction.state == outcome
+    assert world.ledger.balance(world.asha_wallet) == left
+    assert world.ledger.held(world.asha_wallet) == 0
 
 
 async def test_a_reversal_is_a_transaction_of_its_own_that_undoes_amount_and_fee(

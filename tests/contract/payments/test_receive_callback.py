@@ -7,7 +7,6 @@ from google.api import httpbody_pb2
 from sqlalchemy import text
 
 from hazina.payments.v1.hook_service_pb2 import ReceiveCallbackRequest
-from services.kit.database import Database
 from tests.contract.payments.conftest import World
 from tests.factories.payments import HOOK_SECRET
 from tests.harness import assert_refused
@@ -29,9 +28,7 @@ async def test_whatever_comes_is_kept_as_it_came_and_accepted(world: World, body
     answer = await world.hooks().ReceiveCallback(callback(body))
     assert json.loads(answer.data) == {"ResultCode": 0, "ResultDesc": "Accepted"}
     assert answer.content_type == "application/json"
-    database = Database(
-        world.running.config.database_url, schema="payments", application_name="test"
-    )
+    database = world.database()
     async with database.unit(None) as session:
         rows = (await session.execute(text("SELECT rail, body FROM callback"))).all()
     await database.close()
