@@ -12,6 +12,10 @@ from tests.e2e.people import People, Person
 
 E2E = Path(__file__).parent
 
+pytest.register_assert_rewrite(
+    *(f"tests.e2e.{path.stem}" for path in E2E.glob("*.py") if not path.stem.startswith("test_"))
+)
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whatever lies here needs a mesh, and time for one to start."""

@@ -204,10 +204,16 @@ class People:
         found = [re.search(r"\b([0-9]{6})\b", m["body"]) for m in self.messages(recipient)]
         return [match.group(1) for match in found if match]
 
+    def times_told(self, recipient: str, words: str) -> int:
+        """How many of the newest messages to an address say the words."""
+        return sum(words in message["body"] for message in self.messages(recipient))
+
     def messages(self, recipient: str) -> list[dict[str, Any]]:
         """What was sent to an address, newest first."""
         with Client(self.mesh.edge) as client:
-            return list(client.get("/dev/v1/messages", recipient=recipient).ok()["messages"])
+            return list(
+                client.get("/dev/v1/messages", recipient=recipient, pageSize=100).ok()["messages"]
+            )
 
 
 def any_email(name: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 from tests.e2e.mesh import Mesh, wait_until
 from tests.e2e.people import People
 from tests.e2e.scene import Scene, a_key, set_scene
+from tests.e2e.streams import wait_consumed
 
 pytestmark = pytest.mark.chaos
 
@@ -89,20 +90,21 @@ def test_a_ledger_killed_around_its_commit_books_once(scene: Scene, kind: str, p
 def test_a_relay_or_consumer_killed_tells_everything_once(
     scene: Scene, crowd: People, kind: str, point: str
 ) -> None:
-    before = len(crowd.messages(scene.payee.identifier))
+    payee, amount = scene.payee.identifier, f"70.{_EVENT_POINTS.index(point) + 1:02d}"
 
-    _crash_and_finish(scene, kind, point, service=point.split(".", maxsplit=1)[0])
+    _crash_and_finish(scene, kind, point, service=point.split(".", maxsplit=1)[0], amount=amount)
 
     wait_until(
-        "the payee reads of the payment",
-        lambda: len(crowd.messages(scene.payee.identifier)) > before,
-        seconds=60,
+        "the payee reads of the payment", lambda: crowd.times_told(payee, amount), seconds=60
     )
-    assert len(crowd.messages(scene.payee.identifier)) == before + 1
+    wait_consumed(scene.mesh)
+    assert crowd.times_told(payee, amount) == 1
 
 
-def _crash_and_finish(scene: Scene, kind: str, point: str, *, service: str) -> None:
-    mesh, key, request = scene.mesh, a_key(), scene.of_kind(kind, "70")
+def _crash_and_finish(
+    scene: Scene, kind: str, point: str, *, service: str, amount: str = "70"
+) -> None:
+    mesh, key, request = scene.mesh, a_key(), scene.of_kind(kind, amount)
     before = mesh.part(service)
     armed = mesh.crash_at(service, point)
 
