@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.mesh import Mesh, new_mesh, shared_mesh
-from tests.e2e.people import People, Person
-
 E2E = Path(__file__).parent
 
+# Before they are imported: what they assert is told as fully as what a test asserts.
 pytest.register_assert_rewrite(
     *(f"tests.e2e.{path.stem}" for path in E2E.glob("*.py") if not path.stem.startswith("test_"))
 )
+
+from tests.e2e.mesh import Mesh, new_mesh, shared_mesh  # noqa: E402
+from tests.e2e.people import People, Person, any_phone  # noqa: E402
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -64,6 +65,4 @@ def asha(people: People) -> Person:
 @pytest.fixture(scope="module")
 def brian(people: People) -> Person:
     """Signed up by phone."""
-    from tests.e2e.people import any_phone
-
     return people.sign_up("Brian Otieno", any_phone())
