@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from mesh.stack import database
-from mesh.stack.home import ROOT, Home
+from mesh.stack.home import ROOT, Home, StackError
 from mesh.stack.ports import SERVICES, Ports
 
 # Variables of the caller that reach every process; everything else of the shell stays outside.
@@ -43,13 +43,24 @@ class Settings:
         def value(name: str, default: str = "") -> str:
             return environ.get(f"HAZINA_{name}", "").strip() or default
 
+        def number(name: str, default: str) -> str:
+            text = value(name, default)
+            try:
+                if float(text) >= 0:
+                    return text
+            except ValueError:
+                pass
+            raise StackError(
+                f"HAZINA_{name} must be a number from 0, such as {default}, not {text!r}."
+            )
+
         return cls(
             database_url=value("DATABASE_URL"),
             redis_url=value("REDIS_URL"),
-            rate_scale=value("RATE_SCALE", "100"),
+            rate_scale=number("RATE_SCALE", "100"),
             log_level=value("LOG_LEVEL", "info"),
             otlp_endpoint=value("OTLP_ENDPOINT"),
-            trace_ratio=value("TRACE_RATIO", "1"),
+            trace_ratio=number("TRACE_RATIO", "1"),
             query_scale=value("PAYMENTS_QUERY_SCALE", "0.1"),
             web_origins=tuple(
                 part.strip() for part in value("WEB_ORIGINS").split(",") if part.strip()

@@ -14,7 +14,7 @@ from mesh.stack.environment import (
     service_environment,
     simulator_environment,
 )
-from mesh.stack.home import Home
+from mesh.stack.home import Home, StackError
 from mesh.stack.ports import SERVICES, Ports
 from services.kit.config import load_service
 
@@ -86,3 +86,9 @@ def test_external_servers_take_the_place_of_the_embedded_ones(tmp_path: Path) ->
     assert (
         service_environment(stack, "wallet")["HAZINA_REDIS_URL"] == "redis://cache.example:7000/3"
     )
+
+
+@pytest.mark.parametrize(("name", "text"), [("RATE_SCALE", "many"), ("TRACE_RATIO", "-1")])
+def test_a_setting_that_is_no_number_is_named(name: str, text: str) -> None:
+    with pytest.raises(StackError, match=f"HAZINA_{name}"):
+        Settings.from_environment({f"HAZINA_{name}": text})
