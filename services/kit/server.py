@@ -150,12 +150,14 @@ async def serve(
         server.add_generic_rpc_handlers(tuple(service.foreign))
         health = health_aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(health, _Guarded(server, _may_check_health))
+        names = ["", *service.servicers]
+        for name in names:  # until the first checks have passed
+            await health.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
         _reflect(server)
         port = server.add_secure_port(config.listen_address, _credentials(config))
         await server.start()
         stop = asyncio.Event()
         tasks = [_spawn(work, stop) for work in service.background]
-        names = ["", *service.servicers]
         checking = asyncio.create_task(_keep_health(health, names, service.checks))
         try:
             yield Serving(service, port, server, health, tasks, stop)
