@@ -53,6 +53,7 @@ async def test_a_taken_identifier_answers_the_same_and_changes_nothing(auth: Aut
         await auth.login(account)
 
 
+@pytest.mark.slow
 async def test_a_taken_identifier_takes_as_long_as_a_free_one(auth: Auth) -> None:
     await auth.account("asha@example.com")
     spent: dict[str, list[float]] = {"asha@example.com": [], "free@example.com": []}
@@ -167,6 +168,7 @@ async def test_bad_input_names_the_field(
         await auth.accounts().SignUp(request_)
 
 
+@pytest.mark.slow
 async def test_a_crowd_of_sign_ups_is_shed(auth: Auth) -> None:
     calls = (auth.sign_up(f"person{number}@example.com") for number in range(60))
     assert await reasons_of_a_storm(calls) == {"OVERLOADED"}

@@ -247,7 +247,7 @@ async def test_a_withdrawal_survives(mesh: Mesh, tmp_path: Path, phone: str, poi
 
 
 @pytest.mark.parametrize(
-    "point", points("withdrawal", "after_t3", "after_settle", "after_t4", always="after_settle")
+    "point", points("withdrawal", "after_t3", "after_settle", "after_t4", always="")
 )
 async def test_a_refused_withdrawal_survives(
     mesh: Mesh, tmp_path: Path, phone: str, point: str
@@ -265,7 +265,7 @@ async def test_a_refused_withdrawal_survives(
 
 
 @pytest.mark.parametrize(
-    "point", points("reversal", "after_t1", "after_post", "after_t2", always="after_post")
+    "point", points("reversal", "after_t1", "after_post", "after_t2", always="")
 )
 async def test_a_reversal_survives(mesh: Mesh, tmp_path: Path, point: str) -> None:
     async with process_of(mesh, tmp_path) as process:

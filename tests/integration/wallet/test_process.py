@@ -80,6 +80,7 @@ def _request(*steps: ledger_pb2.Transfer) -> ledger_service_pb2.CreateTransfersR
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("point", "then"),
     [("wallet.post.before_commit", "CREATED"), ("wallet.post.after_commit", "EXISTS")],
@@ -103,6 +104,7 @@ async def test_after_a_crash_the_same_ids_tell_what_happened(
         assert verdict.credit_account.credits_posted == 71
 
 
+@pytest.mark.slow
 async def test_people_who_watch_are_told_when_the_process_stops(
     harness: Harness, tmp_path: Path
 ) -> None:
@@ -134,6 +136,7 @@ async def test_people_who_watch_are_told_when_the_process_stops(
             assert await process.wait() == 0
 
 
+@pytest.mark.slow
 async def test_an_expired_hold_that_nobody_touches_is_released_by_the_running_service(
     harness: Harness, tmp_path: Path
 ) -> None:
