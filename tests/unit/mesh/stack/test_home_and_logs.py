@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from mesh.stack import logs
-from mesh.stack.home import ROOT, Home, StackError, write_atomically
+from mesh.stack.home import ROOT, Exclusive, Home, StackError, write_atomically
 
 
 def test_the_home_is_in_the_clone_unless_told_otherwise(tmp_path: Path) -> None:
@@ -44,6 +45,23 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     write_atomically(path, "second", mode=0o600)
     assert path.read_text() == "second"
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_two_who_write_wait_for_each_other(tmp_path: Path) -> None:
+    first, second = Exclusive(tmp_path / "keys"), Exclusive(tmp_path / "keys")
+    order: list[str] = []
+
+    def write() -> None:
+        with second:
+            order.append("second")
+
+    with first, first:  # the same thread may take it again
+        other = threading.Thread(target=write)
+        other.start()
+        other.join(timeout=0.3)
+        order.append("first")
+    other.join(timeout=5)
+    assert order == ["first", "second"]
 
 
 def test_a_log_beyond_the_cap_is_copied_aside_and_begins_anew(tmp_path: Path) -> None:
