@@ -40,6 +40,18 @@ class Person:
         """What they have in KES, in minor units."""
         return minor(self.wallet()["balance"])
 
+    def entries(self) -> list[dict[str, Any]]:
+        """Every line of their KES statement, newest first."""
+        path, token = f"/api/v1/wallets/{self.wallet()['id']}/entries", ""
+        entries: list[dict[str, Any]] = []
+        while True:
+            query = {"pageToken": token} if token else {}
+            page = self.client.get(path, pageSize=100, **query).ok()
+            entries += page["entries"]
+            token = page["nextPageToken"]
+            if not token:
+                return entries
+
     def _wallets(self) -> list[dict[str, Any]]:
         return list(self.client.get("/api/v1/wallets").ok()["wallets"])
 

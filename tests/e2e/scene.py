@@ -127,10 +127,7 @@ class Scene:
         for person in (self.payer, self.payee):
             wallet = person.wallet()
             assert wallet["balance"] == wallet["available"]
-            entries = person.client.get(
-                f"/api/v1/wallets/{wallet['id']}/entries", pageSize=100
-            ).ok()
-            amounts = [minor(entry["amount"]) for entry in entries["entries"]]
+            amounts = [minor(entry["amount"]) for entry in person.entries()]
             assert sum(amounts) == minor(wallet["balance"])
 
 
