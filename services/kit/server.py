@@ -71,6 +71,8 @@ class Service:
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when no new calls come any more: streams send their last message."""
     foreign: Sequence[grpc.GenericRpcHandler] = ()
+    in_flight_max: int = 400
+    """Calls served at once; more are refused as OVERLOADED."""
 
 
 @dataclass
@@ -184,6 +186,7 @@ async def _context(
         service=service.name,
         tokens=identity.Tokens(config.jwks_file),
         is_development=config.is_development,
+        in_flight_max=service.in_flight_max,
     )
     if any(one.rate == "MONEY" and one.access == "USER" for one in policies):
         from services.kit.sessions import Sessions
