@@ -182,7 +182,7 @@ class FakePayments:
         self, request: group_payment_service_pb2.PreviewGroupPayoutRequest, call: Call
     ) -> group_payment_service_pb2.PreviewGroupPayoutResponse:
         if self.refusing:
-            raise self.refusing.pop(0)()
+            raise self.refusing.pop(0)
         return group_payment_service_pb2.PreviewGroupPayoutResponse(fee=money(0))
 
     async def CreateGroupPayout(
@@ -199,7 +199,7 @@ class FakePayments:
         known = self.made.get(request.transaction_id)
         if known is None:
             if self.refusing:
-                raise self.refusing.pop(0)()
+                raise self.refusing.pop(0)
             reason = "" if outside and kind == Transaction.CONTRIBUTION else move()
             known = Transaction(
                 id=request.transaction_id,
