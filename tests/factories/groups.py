@@ -59,6 +59,7 @@ class GroupLedger(FakeLedger):
     def __init__(self) -> None:
         super().__init__()
         self.expired: set[str] = set()
+        self.refuse_next_hold = ""
 
     async def CreateAccount(
         self, request: ledger_service_pb2.CreateAccountRequest, call: Call
@@ -71,6 +72,15 @@ class GroupLedger(FakeLedger):
         return ledger_service_pb2.CreateAccountResponse(
             account=ledger_pb2.Account(id=request.account_id)
         )
+
+    async def CreateTransfers(
+        self, request: ledger_service_pb2.CreateTransfersRequest, call: Call
+    ) -> ledger_service_pb2.CreateTransfersResponse:
+        reason, self.refuse_next_hold = self.refuse_next_hold, ""
+        if not reason:
+            return await super().CreateTransfers(request, call)
+        verdict = ledger_pb2.Verdict(result=ledger_pb2.Verdict.REFUSED, reason=reason)
+        return ledger_service_pb2.CreateTransfersResponse(verdicts=[verdict])
 
     def _put(self, request: ledger_service_pb2.CreateAccountRequest) -> None:
         opened = self.open(

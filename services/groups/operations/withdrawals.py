@@ -33,7 +33,7 @@ from services.groups.operations.groups import check_currency, require_view
 from services.groups.store import groups, withdrawals
 from services.kit import crash, idempotency, telemetry
 from services.kit.database import Session
-from services.kit.errors import NotFound, ServiceUnavailable
+from services.kit.errors import NotFound, ServiceError, ServiceUnavailable
 from services.kit.identity import Call
 
 __all__ = [
@@ -369,7 +369,7 @@ async def _try_to_free(desk: Desk, tenant_id: str, withdrawal_id: UUID) -> None:
     """Release the money now rather than by the job, if the ledger is there."""
     try:
         await drive(desk, tenant_id, withdrawal_id)
-    except ServiceUnavailable:
+    except ServiceError:  # whoever cannot be reached now is asked by the job
         telemetry.log.warning("release_postponed", withdrawal_id=str(withdrawal_id))
 
 
