@@ -123,6 +123,10 @@ class GroupLedger(FakeLedger):
         )
         assert verdicts[0].result == ledger_pb2.Verdict.CREATED, verdicts
 
+    def close(self, wallet: UUID) -> None:
+        """As if somebody had no such wallet."""
+        del self._books.accounts[wallet]
+
     def expire(self, hold_id: UUID, *, tenant: str = "default") -> None:
         """Let a hold end by itself."""
         self.expired.add(str(hold_id))
