@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
+from urllib.parse import unquote
 from uuid import UUID
 
 from hazina.auth.v1 import directory_service_pb2
@@ -13,6 +15,9 @@ from hazina.groups.v1.group_pb2 import ApprovalPolicy, ContributionSchedule, Exi
 from hazina.payments.v1 import group_payment_service_pb2
 from hazina.payments.v1.transaction_pb2 import Transaction
 from hazina.wallet.v1 import ledger_pb2, ledger_service_pb2
+from services.groups.clients.links import InvitationLinks
+from services.groups.domain import Invitation
+from services.groups.domain import Role as GroupRole
 from services.kit.clock import Clock, derived_id
 from services.kit.errors import ServiceError, ServiceUnavailable
 from services.kit.identity import Call
@@ -344,3 +349,13 @@ def payout(
 
 ROLES = {name: Role.Kind.Value(name) for name in ("ADMIN", "TREASURER", "SECRETARY", "MEMBER")}
 FORFEIT = ExitRule.FORFEIT
+
+
+def link_token(secret: bytes, tenant_id: str, invitation_id: UUID, expire_time: datetime) -> str:
+    """The token in the link of an invitation."""
+    nobody = UUID(int=0)
+    invitation = Invitation(
+        tenant_id, invitation_id, nobody, "", GroupRole.MEMBER, nobody, "", expire_time, expire_time
+    )
+    link = InvitationLinks(secret, public_url=PUBLIC_URL).link(invitation)
+    return unquote(link.partition("token=")[2])

@@ -26,6 +26,7 @@ from tests.factories.groups import (
     FakePayments,
     GroupLedger,
     group_request,
+    link_token,
     payout,
 )
 from tests.harness import Harness, Person, Running
@@ -126,6 +127,14 @@ class World:
             return [dict(row) for row in await admin.fetch(query, *args)]
         finally:
             await admin.close()
+
+    async def token(self, invitation_id: str) -> str:
+        """The token in the link of an invitation."""
+        [row] = await self.rows(
+            "SELECT expire_time FROM groups.invitation WHERE id = $1", UUID(invitation_id)
+        )
+        secret = self.running.config.secret
+        return link_token(secret, "default", UUID(invitation_id), row["expire_time"])
 
     async def events(self, kind: str) -> int:
         """How many events of a type were written."""

@@ -1,6 +1,7 @@
 """ApproveWithdrawal: owners and admins say yes, and what they say counts while they may."""
 
 import asyncio
+from typing import Any
 
 import grpc
 import pytest
@@ -21,7 +22,7 @@ async def change_role(world: World, group: Group, person: Person, role: str) -> 
     )
 
 
-async def three(world: World, **fields: object) -> Group:
+async def three(world: World, **fields: Any) -> Group:
     """Asha, and Brian and Chris as admins, with Dina as a member."""
     group = await world.group(balance=100_000, **fields)
     await world.join(group, world.brian, "ADMIN")

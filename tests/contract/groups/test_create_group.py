@@ -1,5 +1,6 @@
 """CreateGroup: a group with a wallet of its own."""
 
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -93,7 +94,7 @@ async def test_a_schedule_is_in_the_currency_of_the_group(world: World) -> None:
         ("contributionSchedule.amount", {"contribution_schedule": weekly(0)}),
     ],
 )
-async def test_bad_input_is_named(world: World, field: str, fields: dict[str, object]) -> None:
+async def test_bad_input_is_named(world: World, field: str, fields: dict[str, Any]) -> None:
     with assert_refused("INVALID_ARGUMENT", "VALIDATION_FAILED", field=field):
         await world.groups(world.asha).CreateGroup(group_request(**fields), key="k")
 

@@ -1,10 +1,11 @@
 """LeaveGroup: by the group's rule contributions are paid out, or stay."""
 
+from typing import Any
 from uuid import UUID
 
 import pytest
 
-from hazina.groups.v1.group_pb2 import Group
+from hazina.groups.v1.group_pb2 import Group, Role
 from hazina.groups.v1.group_service_pb2 import (
     ChangeMemberRoleRequest,
     GetGroupRequest,
@@ -16,7 +17,7 @@ from tests.factories.groups import FORFEIT, by_phone, from_wallet, in_cash, refu
 from tests.harness import Person, assert_refused
 
 
-async def contributing(world: World, **fields: object) -> Group:
+async def contributing(world: World, **fields: Any) -> Group:
     """A group that Brian paid KES 200.00 into."""
     group = await world.group(**fields)
     await world.join(group, world.brian)
@@ -84,7 +85,7 @@ async def test_the_last_owner_cannot_leave(world: World) -> None:
     with assert_refused("FAILED_PRECONDITION", "LAST_OWNER"):
         await leave(world, world.asha, group)
     await world.groups(world.asha).ChangeMemberRole(
-        ChangeMemberRoleRequest(group_id=group.id, user_id=str(world.brian.id), role=1)
+        ChangeMemberRoleRequest(group_id=group.id, user_id=str(world.brian.id), role=Role.OWNER)
     )
     await leave(world, world.asha, group)
     assert not await is_in(world, world.asha, group)

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from hazina.groups.v1.group_pb2 import Group
+from hazina.groups.v1.group_pb2 import Group, Role
 from hazina.groups.v1.group_service_pb2 import (
     ChangeMemberRoleRequest,
     GetGroupRequest,
@@ -74,7 +74,7 @@ async def test_one_of_two_owners_may_go(world: World) -> None:
     group = await world.group()
     await world.join(group, world.brian)
     await world.groups(world.asha).ChangeMemberRole(
-        ChangeMemberRoleRequest(group_id=group.id, user_id=str(world.brian.id), role=1)
+        ChangeMemberRoleRequest(group_id=group.id, user_id=str(world.brian.id), role=Role.OWNER)
     )
     await remove(world, world.asha, group, world.brian)
 

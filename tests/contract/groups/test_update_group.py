@@ -1,5 +1,7 @@
 """UpdateGroup: only fields of the mask, and only if nobody else was faster."""
 
+from typing import Any
+
 import pytest
 
 from hazina.groups.v1.group_pb2 import ExitRule, Group
@@ -9,7 +11,7 @@ from tests.factories.groups import quorum, weekly
 from tests.harness import Person, assert_refused
 
 
-async def update(world: World, by: Person, group: Group, *paths: str, **fields: object) -> Group:
+async def update(world: World, by: Person, group: Group, *paths: str, **fields: Any) -> Group:
     request = UpdateGroupRequest(group_id=group.id, group=Group(**fields))
     request.update_mask.paths.extend(paths)
     changed: Group = (await world.groups(by).UpdateGroup(request)).group
