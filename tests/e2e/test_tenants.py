@@ -130,7 +130,11 @@ def test_a_services_role_reads_no_other_schema(mesh: Mesh, service: str) -> None
             )
             for other in SERVICES:
                 if other != service:
-                    for statement in ("CREATE TABLE {}.stolen ()", "TABLE {}.outbox", "TABLE {}.user"):
+                    for statement in (
+                        "CREATE TABLE {}.stolen ()",
+                        "TABLE {}.outbox",
+                        "TABLE {}.user",
+                    ):
                         with pytest.raises(asyncpg.InsufficientPrivilegeError):
                             await connection.execute(statement.format(f'"{other}"'))
             return [row["name"] for row in rows]

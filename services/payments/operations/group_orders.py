@@ -35,7 +35,8 @@ from services.payments.operations.desk import Desk
 
 __all__ = ["create", "preview_payout"]
 
-_TWIN_WAIT_SECONDS = 3.0
+_TWIN_WAIT_SECONDS = 5.0
+_ANSWER_MARGIN_SECONDS = 0.5
 _TWIN_POLL_SECONDS = 0.05
 
 
@@ -43,7 +44,7 @@ async def create(desk: Desk, call: Call, order: GroupOrder) -> Transaction:
     """Carry an order out as far as it goes now. Raises what the ledger refused, each time the same."""
     known = await _find(desk, order)
     if known is not None:
-        return await _again(desk, order, known)
+        return await _again(desk, call, order, known)
     made = await _prepared(desk, order, actor=call.actor)
     lease_id = None if made.flow is Flow.IN else desk.clock.new_id()
     async with desk.database.unit(order.tenant_id, user_id=order.user_id) as session:
@@ -54,7 +55,7 @@ async def create(desk: Desk, call: Call, order: GroupOrder) -> Transaction:
     known = await _find(desk, order)
     assert known is not None, "one of the twins wrote it"
     if lease_id is None:
-        return await _again(desk, order, known)
+        return await _again(desk, call, order, known)
     steps.reach(made, "after_t1")
     step = domain.next_step(made)
     await steps.first_step(desk, made, step, lease_id=lease_id, sends=False)
@@ -63,10 +64,11 @@ async def create(desk: Desk, call: Call, order: GroupOrder) -> Transaction:
 
 async def preview_payout(desk: Desk, order: GroupOrder) -> int:
     """What a payout would cost, in minor units. Raises what would refuse it, but for what the wallet holds."""
+    offer = _offer(desk, order)
+    group = await _group(desk, order)
     if order.wallet_id is not None:
         await _payee(desk, order)
-    group = await _group(desk, order)
-    return await _fee(desk, order, group, _offer(desk, order))
+    return await _fee(desk, order, group, offer)
 
 
 # --- the row ----------------------------------------------------------------------------------------------------------
@@ -180,9 +182,13 @@ async def _find(desk: Desk, order: GroupOrder) -> Transaction | None:
     return found
 
 
-async def _again(desk: Desk, order: GroupOrder, known: Transaction) -> Transaction:
+async def _again(desk: Desk, call: Call, order: GroupOrder, known: Transaction) -> Transaction:
     """Wait for a twin in flight, then continue its first step."""
-    until = time.monotonic() + _TWIN_WAIT_SECONDS
+    remaining = call.remaining_seconds()
+    wait = _TWIN_WAIT_SECONDS
+    if remaining is not None:
+        wait = min(wait, remaining - _ANSWER_MARGIN_SECONDS)
+    until = time.monotonic() + wait
     lease_id = desk.clock.new_id()
     while known.state is State.PENDING and known.flow is not Flow.IN:
         async with desk.database.unit(order.tenant_id) as session:

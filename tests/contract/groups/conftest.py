@@ -155,7 +155,7 @@ async def world(harness: Harness) -> AsyncIterator[World]:
     """Jobs, consumers and relay do not run, so what they would do stays undone."""
     ledger, directory, messages = GroupLedger(), AddressedDirectory(), FakeMessages()
     payments = FakePayments(ledger)
-    people = [harness.person() for _ in range(4)]
+    asha, brian, chris, dina = people = [harness.person() for _ in range(4)]
     names = ("Asha Otieno", "Brian Kamau", "Chris Mwangi", "Dina Achieng")
     for person, name in zip(people, names, strict=True):
         directory.add(person.id, name, f"{name.split()[0].lower()}@example.org")
@@ -178,4 +178,16 @@ async def world(harness: Harness) -> AsyncIterator[World]:
         wallets = {one.id: ledger.open(one.id, balance=0) for one in people}
         for wallet in wallets.values():
             ledger.fund(wallet, 500_000)
-        yield World(harness, running, ledger, payments, directory, messages, *people, wallets)
+        yield World(
+            harness,
+            running,
+            ledger,
+            payments,
+            directory,
+            messages,
+            asha,
+            brian,
+            chris,
+            dina,
+            wallets,
+        )
