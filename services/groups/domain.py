@@ -566,8 +566,8 @@ class Withdrawal:
 
     @property
     def hold_id(self) -> UUID:
-        """The ledger entry that reserves the money."""
-        return derived_id(self.id, "hold")
+        """The ledger entry that reserves the money; not named as those that payments derives from the same id."""
+        return derived_id(self.id, "group_hold")
 
 
 def moved(withdrawal: Withdrawal, state: State, *, failure_reason: str = "") -> Withdrawal:

@@ -84,7 +84,7 @@ class LedgerClient:
     async def free(self, withdrawal: Withdrawal) -> str:
         """Release it. Answers "" or the reason of the refusal."""
         step = _Transfer(
-            id=str(derived_id(withdrawal.id, "free")),
+            id=str(derived_id(withdrawal.id, "group_free")),
             kind=_Transfer.VOID_HOLD,
             hold_id=str(withdrawal.hold_id),
             code="GROUP_PAYOUT",

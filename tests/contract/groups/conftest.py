@@ -1,7 +1,7 @@
 """The groups service in-process, with fakes of ledger, payments, directory and messages as its only peers."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -17,8 +17,10 @@ from hazina.groups.v1 import (
 )
 from hazina.groups.v1.group_pb2 import Group, Role
 from hazina.groups.v1.withdrawal_service_pb2 import Withdrawal
-from services.groups import app, config
+from services.groups import app, config, jobs
+from services.groups.operations.desk import Desk
 from services.kit.clock import derived_id
+from services.kit.jobs import Jobs
 from tests.factories.groups import (
     PUBLIC_URL,
     AddressedDirectory,
@@ -46,7 +48,8 @@ class World:
     brian: Person
     chris: Person
     dina: Person
-    wallets: dict[UUID, UUID] = field(default_factory=dict)
+    wallets: dict[UUID, UUID]
+    desk: Desk
     _keys: int = 0
 
     def groups(self, user: Person | None) -> Any:
@@ -147,11 +150,11 @@ class World:
             "UPDATE groups.withdrawal SET expire_time = now() - interval '1 second' WHERE id = $1",
             UUID(on.id),
         )
-        self.ledger.expire(derived_id(UUID(on.id), "hold"))
+        self.ledger.expire(derived_id(UUID(on.id), "group_hold"))
 
 
 @pytest.fixture
-async def world(harness: Harness) -> AsyncIterator[World]:
+async def world(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     """Jobs, consumers and relay do not run, so what they would do stays undone."""
     ledger, directory, messages = GroupLedger(), AddressedDirectory(), FakeMessages()
     payments = FakePayments(ledger)
@@ -165,6 +168,14 @@ async def world(harness: Harness) -> AsyncIterator[World]:
         "hazina.auth.v1.DirectoryService": directory,
         "hazina.comms.v1.MessageService": messages,
     }
+    desks: list[Desk] = []
+    define = jobs.define
+
+    def remember(queue: Jobs, desk: Desk) -> None:
+        desks.append(desk)
+        define(queue, desk)
+
+    monkeypatch.setattr(jobs, "define", remember)
     async with (
         harness.peers(peers),
         harness.service(
@@ -190,4 +201,5 @@ async def world(harness: Harness) -> AsyncIterator[World]:
             chris,
             dina,
             wallets,
+            desks[0],
         )

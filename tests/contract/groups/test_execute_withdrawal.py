@@ -120,7 +120,7 @@ async def test_a_hold_that_expired_before_ends_it(world: World) -> None:
 async def test_a_hold_that_expires_while_it_is_executed_ends_it(world: World) -> None:
     group = await world.group(balance=100_000)
     made = await world.asked(group, world.asha)
-    world.ledger.expire(derived_id(UUID(made.id), "hold"))
+    world.ledger.expire(derived_id(UUID(made.id), "group_hold"))
     for key in ("k", "k", "other"):
         with assert_refused("FAILED_PRECONDITION", "HOLD_EXPIRED"):
             await world.act("Execute", world.asha, made, key=key)
