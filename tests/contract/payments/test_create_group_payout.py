@@ -102,7 +102,9 @@ async def test_a_hold_that_has_ended_pays_nothing(world: World, phone: str) -> N
     group = open_group(world.ledger, 100_000)
     held = hold(world.ledger, group, 10_000, world.brian_wallet)
     free(world.ledger, held)
-    target = {"phone": phone} if phone else {"destination_wallet_id": world.brian_wallet}
+    target: dict[str, Any] = (
+        {"phone": phone} if phone else {"destination_wallet_id": world.brian_wallet}
+    )
     request = payout(world.asha.id, group, held, **target)
     for _ in range(2):
         with assert_refused("FAILED_PRECONDITION", "HOLD_EXPIRED"):

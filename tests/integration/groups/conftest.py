@@ -138,7 +138,7 @@ class Village:
         self, by: Person, on: Withdrawal, state: str, seconds: float = 15
     ) -> Withdrawal:
         """Wait until a withdrawal is in a state."""
-        found = Withdrawal()
+        found: Any = Withdrawal()
         for _ in range(int(seconds / 0.1)):
             found = await self.withdrawals(by).GetWithdrawal(
                 withdrawal_service_pb2.GetWithdrawalRequest(
@@ -146,6 +146,7 @@ class Village:
                 )
             )
             if found.state == Withdrawal.State.Value(state):
+                assert isinstance(found, Withdrawal)
                 return found
             await asyncio.sleep(0.1)
         raise AssertionError(f"still {Withdrawal.State.Name(found.state)}, not {state}: {found}")

@@ -1,6 +1,6 @@
 """What is asked of the database: a fixed number of questions, and walls between tenants."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -55,7 +55,7 @@ async def fill(world: World, group: Group, members: int) -> None:
 
 async def ask_everything(world: World, group: Group) -> dict[str, int]:
     """How many statements each list takes."""
-    calls = {
+    calls: dict[str, Callable[[], Any]] = {
         "members": lambda: world.groups(world.asha).ListMembers(
             ListMembersRequest(group_id=group.id, page_size=100)
         ),
