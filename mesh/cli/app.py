@@ -18,17 +18,46 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 events = typer.Typer(
-    help="Event streams: what waits, what failed, and sending it again.", no_args_is_help=True
+    help="Event streams: what waits, what failed, and sending it again.",
+    invoke_without_command=True,
 )
-keys = typer.Typer(help="The keys that sign access tokens.", no_args_is_help=True)
-certs = typer.Typer(help="The certificates of the mesh.", no_args_is_help=True)
-tenant = typer.Typer(help="Tenants.", no_args_is_help=True)
+keys = typer.Typer(help="The keys that sign access tokens.", invoke_without_command=True)
+certs = typer.Typer(help="The certificates of the mesh.", invoke_without_command=True)
+tenant = typer.Typer(help="Tenants.", invoke_without_command=True)
 member = typer.Typer(help="Members of a tenant and their roles.", no_args_is_help=True)
 app.add_typer(events, name="events")
 app.add_typer(keys, name="keys")
 app.add_typer(certs, name="certs")
 app.add_typer(tenant, name="tenant")
 app.add_typer(member, name="member")
+
+
+@events.callback()
+def events_default(context: typer.Context) -> None:
+    """Event streams: what waits, what failed, and sending it again."""
+    if context.invoked_subcommand is None:
+        events_list()
+
+
+@keys.callback()
+def keys_default(context: typer.Context) -> None:
+    """The keys that sign access tokens."""
+    if context.invoked_subcommand is None:
+        keys_list()
+
+
+@certs.callback()
+def certs_default(context: typer.Context) -> None:
+    """The certificates of the mesh."""
+    if context.invoked_subcommand is None:
+        certs_list()
+
+
+@tenant.callback()
+def tenant_default(context: typer.Context) -> None:
+    """Tenants."""
+    if context.invoked_subcommand is None:
+        tenant_list()
 
 
 class Channel(StrEnum):

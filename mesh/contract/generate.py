@@ -12,6 +12,7 @@ from mesh.contract.matrix import matrix
 from mesh.contract.model import Contract
 from mesh.contract.read import read
 from mesh.contract.tables import tables
+from mesh.edge.guide import guide
 from mesh.edge.render import render
 from mesh.edge.settings import EdgeSettings, Endpoint, static_files
 from mesh.openapi.document import document, to_text
@@ -41,8 +42,10 @@ def texts(root: Path, contract: Contract) -> dict[str, str]:
         "gen/docs/rpcs.md": tables(contract),
         "gen/matrix/authorization.json": matrix(contract),
     }
-    for name, text in render(contract, committed_settings(root, contract)).items():
+    settings = committed_settings(root, contract)
+    for name, text in render(contract, settings).items():
         found[f"envoy/{name}"] = text
+    found["envoy/README.md"] = guide(contract, settings)
     return found
 
 

@@ -11,6 +11,7 @@ from mesh.edge.parts import (
     TLS_INSIDE,
     TLS_OUTSIDE,
     Json,
+    Shared,
     header,
     http_filter,
     seconds,
@@ -36,15 +37,24 @@ _MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConn
 
 def listeners(contract: Contract, settings: EdgeSettings) -> list[Json]:
     """All listeners."""
+    replies = Shared(local_replies(contract, with_json=True))
+    filters = [Shared(found) for found in edge_filters(contract, settings)]
     return [
-        _edge(contract, settings, is_tls=False),
-        _edge(contract, settings, is_tls=True),
+        _edge(contract, settings, filters, replies, is_tls=False),
+        _edge(contract, settings, filters, replies, is_tls=True),
         _mesh(contract, settings),
         _metrics(settings),
     ]
 
 
-def _edge(contract: Contract, settings: EdgeSettings, *, is_tls: bool) -> Json:
+def _edge(
+    contract: Contract,
+    settings: EdgeSettings,
+    filters: Sequence[Json],
+    replies: Json,
+    *,
+    is_tls: bool,
+) -> Json:
     name, port = ("edge_tls", settings.edge_tls_port) if is_tls else ("edge", settings.edge_port)
     return _listener(
         name,
@@ -56,10 +66,10 @@ def _edge(contract: Contract, settings: EdgeSettings, *, is_tls: bool) -> Json:
             # What a caller says about its own certificate is dropped.
             forward_client_cert_details="SANITIZE",
             always_set_request_id_in_response=True,
-            local_reply_config=local_replies(contract, with_json=True),
+            local_reply_config=replies,
             access_log=_access_log(contract, name),
             rds=routes.by_discovery(settings, routes.EDGE),
-            http_filters=edge_filters(contract, settings, is_tls=is_tls),
+            http_filters=_with_secure_answers(filters, settings, is_tls=is_tls),
         ),
         _tls(settings, "edge", ("h2", "http/1.1")) if is_tls else None,
     )
@@ -124,7 +134,7 @@ def _metrics(settings: EdgeSettings) -> Json:
     )
 
 
-def edge_filters(contract: Contract, settings: EdgeSettings, *, is_tls: bool) -> list[Json]:
+def edge_filters(contract: Contract, settings: EdgeSettings) -> list[Json]:
     """The chain of the edge. Its order is the design: see ARCHITECTURE.md before moving a link."""
     services = sorted({rpc.service for rpc in access.reachable(contract, settings)})
     filters = [
@@ -135,7 +145,7 @@ def edge_filters(contract: Contract, settings: EdgeSettings, *, is_tls: bool) ->
         ),
         limits.by_address(settings),
         {"name": BODY_LIMIT, "typed_config": body_limit(BODY_BYTES_DEFAULT)},
-        _hygiene(settings, is_tls=is_tls),
+        _hygiene(settings),
     ]
     if OWNER_OF_API_KEYS in contract.owners:
         filters.append(_api_key())
@@ -147,6 +157,24 @@ def edge_filters(contract: Contract, settings: EdgeSettings, *, is_tls: bool) ->
         _router(suppress_envoy_headers=True),
     ]
     return filters
+
+
+def _with_secure_answers(
+    filters: Sequence[Json], settings: EdgeSettings, *, is_tls: bool
+) -> list[Json]:
+    """Over TLS, tell browsers to stay with it. Not in development, whose certificates nobody knows."""
+    if not is_tls or settings.is_development:
+        return list(filters)
+    secure = http_filter(
+        "hazina.secure_answers",
+        "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
+        mutations={
+            "response_mutations": [
+                {"append": header("strict-transport-security", "max-age=31536000")}
+            ]
+        },
+    )
+    return [secure, *filters]
 
 
 def _compressor() -> Json:
@@ -161,21 +189,16 @@ def _compressor() -> Json:
     )
 
 
-def _hygiene(settings: EdgeSettings, *, is_tls: bool) -> Json:
+def _hygiene(settings: EdgeSettings) -> Json:
     """Drop what only we may set; then name the tenant, the weakest source first."""
     domain = settings.tenant_domain.replace(".", "[.]")
     host = f"^[a-z][a-z0-9-]*[.]{domain}(:[0-9]+)?$"
     subdomain = f"request.host.matches('{host}') ? request.host.split('.')[0] : ''"
     sources = ("%QUERY_PARAM(tenant_id)%", f"%CEL({subdomain})%", "%REQ(x-tenant-id)%")
-    answers: Json = {}
-    if is_tls and not settings.is_development:
-        secure = header("strict-transport-security", "max-age=31536000")
-        answers = {"response_mutations": [{"append": secure}]}
     return http_filter(
         "envoy.filters.http.header_mutation",
         "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
         mutations={
-            **answers,
             "request_mutations": [
                 {"remove_on_match": {"key_matcher": {"prefix": "x-hazina-"}}},
                 *({"append": header("x-hazina-tenant", source)} for source in sources),

@@ -14,6 +14,10 @@ JWT_FILTER = "envoy.filters.http.jwt_authn"
 JWT_METADATA = "payload"
 
 
+class Shared(dict[str, Any]):
+    """A piece that stands in one file twice: written once, and referred to by name the second time."""
+
+
 def typed(kind: str, **fields: Any) -> Json:
     """A configuration with its type, which Envoy writes as an Any."""
     return {"@type": f"type.googleapis.com/{kind}", **fields}

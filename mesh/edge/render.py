@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
@@ -11,7 +12,7 @@ from mesh.edge import routes, tokens
 from mesh.edge.bootstrap import bootstrap
 from mesh.edge.clusters import clusters
 from mesh.edge.listeners import listeners
-from mesh.edge.parts import Json
+from mesh.edge.parts import Json, Shared
 from mesh.edge.settings import EdgeSettings
 
 _ROUTES = "envoy.config.route.v3.RouteConfiguration"
@@ -47,13 +48,28 @@ def _resources(kind: str, resources: list[Json]) -> str:
 
 
 class _Plain(yaml.CSafeDumper):
-    """Writes no anchors: Envoy's files are for people first."""
+    """Writes no anchors but for what is meant to be shared: Envoy's files are for people first."""
 
     def ignore_aliases(self, data: Any) -> bool:
-        return True
+        return not isinstance(data, Shared)
+
+
+_Plain.add_representer(Shared, yaml.CSafeDumper.represent_dict)
+
+_ANCHOR = re.compile(r"(?:(?P<key>\w+): |- )&(?P<id>id\d+)\n(?: +name: (?P<name>\S+))?")
 
 
 def _text(content: Json) -> str:
-    return _HEAD + yaml.dump(
+    text = yaml.dump(
         content, Dumper=_Plain, sort_keys=False, width=120, allow_unicode=True, indent=2
     )
+    return _HEAD + _with_names(text)
+
+
+def _with_names(text: str) -> str:
+    """Anchors called after what they stand for, where the library only counts them."""
+    names = {}
+    for found in _ANCHOR.finditer(text):
+        name = found["key"] or found["name"].removeprefix("envoy.filters.http.")
+        names[found["id"]] = name.replace(".", "_")
+    return re.sub(r"([&*])(id\d+)$", lambda m: m[1] + names[m[2]], text, flags=re.MULTILINE)

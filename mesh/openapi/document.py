@@ -246,7 +246,7 @@ class _Document:
         if message == HTTP_BODY:
             return {"required": True, "content": {"*/*": {"schema": {}}}}
         schema = self._schemas.body(message, without)
-        example = self._examples.message(message, is_input=True, without=without)
+        example = self._examples.message(message, is_input=True, rpc=rpc.name, without=without)
         return {
             "required": self._needs_body(schema),
             "content": {"application/json": {"schema": schema, "example": example}},
@@ -264,7 +264,7 @@ class _Document:
             answer["content"] = {"*/*": {"schema": {}}}
             return answer
         schema = self._schemas.printed(rpc.response)
-        example = self._examples.message(rpc.response, is_input=False)
+        example = self._examples.message(rpc.response, is_input=False, rpc=rpc.name)
         if rpc.server_streaming:
             answer["description"] = (
                 "Server-sent events. Each `data:` line is one message, as `x-event-data` describes it."

@@ -43,7 +43,25 @@ _BY_NAME: dict[str, Any] = {
     "next_page_token": "",
     "page_token": "",
     "cursor": "42",
+    "rail": "mpesa",
+    "counterparty_name": "Brian Otieno",
+    "provider_receipt": "TSM5N3WJU8",
+    "failure_reason": "",
+    "failure_message": "",
+    "reversal_transaction_id": "",
+    "user_agent": "Mozilla/5.0",
+    "address": "203.0.113.7",
 }
+# Where the name alone would mislead: by message and field.
+_BY_PLACE = {
+    "hazina.auth.v1.PartReadiness.name": "wallet",
+    "hazina.auth.v1.ApiKey.name": "Bookkeeping",
+    "hazina.auth.v1.CreateApiKeyRequest.name": "Bookkeeping",
+    "hazina.wallet.v1.Wallet.name": "Shillings",
+}
+# Where a lifecycle has several ends, the good one is shown.
+_GOOD_STATES = ("COMPLETED", "ACTIVE", "SERVING", "APPROVED", "ACCEPTED")
+_FREE = {"currency": "KES", "minorUnits": "0"}
 
 
 class Examples:
@@ -51,9 +69,11 @@ class Examples:
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
+        self._rpc = ""
 
-    def message(self, name: str, *, is_input: bool, without: Iterable[str] = ()) -> Any:
-        """An example of a message as JSON."""
+    def message(self, name: str, *, is_input: bool, rpc: str, without: Iterable[str] = ()) -> Any:
+        """An example of a message as JSON, as it is sent to or answered by the RPC of that name."""
+        self._rpc = rpc.upper()
         return self._message(name, frozenset(without), is_input=is_input, depth=0)
 
     def _message(self, name: str, left_out: frozenset[str], *, is_input: bool, depth: int) -> Any:
@@ -72,7 +92,10 @@ class Examples:
         for field in self._chosen(message):
             if field.name in left_out:
                 continue
-            value = self._field(field, is_input=is_input, depth=depth)
+            place = f"{name}.{field.name}"
+            value: Any = _BY_PLACE.get(place)
+            if value is None:
+                value = self._field(field, is_input=is_input, depth=depth)
             if value is not None:
                 found[field.json_name] = value
         return found
@@ -100,11 +123,12 @@ class Examples:
         return value
 
     def _single(self, field: Field, *, is_input: bool, depth: int) -> Any:
+        if field.name == "fee" and field.type_name == "hazina.type.v1.Money":
+            return dict(_FREE)
         if field.kind == "message":
             return self._message(field.type_name, frozenset(), is_input=is_input, depth=depth + 1)
         if field.kind == "enum":
-            values = self._contract.enumerations[field.type_name].values
-            return values[min(1, len(values) - 1)].name
+            return self._value(field.type_name)
         if field.kind == "bool":
             return True
         if field.kind == "bytes":
@@ -112,6 +136,14 @@ class Examples:
         if field.kind == "string":
             return _string(field)
         return _number(field)
+
+    def _value(self, enumeration: str) -> str:
+        """A value that the RPC's own name holds, else a good end, else the first that means something."""
+        names = [value.name for value in self._contract.enumerations[enumeration].values]
+        for name in names:
+            if name.replace("_", "") in self._rpc:
+                return name
+        return next((name for name in _GOOD_STATES if name in names), names[min(1, len(names) - 1)])
 
 
 def _string(field: Field) -> str:

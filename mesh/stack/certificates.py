@@ -20,7 +20,6 @@ import ipaddress
 import json
 import os
 import shutil
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -31,7 +30,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from mesh.stack.home import StackError, write_atomically
+from mesh.stack.home import Exclusive, StackError, write_atomically
 from mesh.stack.ports import IDENTITIES, SERVICES
 
 LEAF_LIFE = timedelta(hours=24)
@@ -68,7 +67,10 @@ class Certificates:
     identities: Sequence[str] = IDENTITIES
     # Further DNS names of the edge listener, e.g. a public host name.
     edge_names: Sequence[str] = ()
-    _lock: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
+    _lock: Exclusive = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._lock = Exclusive(self.folder)
 
     def prepare(self, *, now: datetime | None = None) -> None:
         """Make what is missing or past half of its life; leave everything else alone."""

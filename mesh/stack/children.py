@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from mesh.stack.home import StackError
+
 _PR_SET_PDEATHSIG = 1
 # Loaded here, not in the child: between fork and exec a child should not allocate much or import anything.
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -21,7 +23,13 @@ def unprivileged_user() -> pwd.struct_passwd | None:
     """Whom root hands Postgres to; None when we are not root and nothing has to change."""
     if os.geteuid() != 0:
         return None
-    return pwd.getpwnam("nobody")
+    try:
+        return pwd.getpwnam("nobody")
+    except KeyError as error:
+        raise StackError(
+            "Postgres refuses to run as root, and there is no user `nobody` to run it as. "
+            "Work as a plain user, or set HAZINA_DATABASE_URL."
+        ) from error
 
 
 def die_with_parent(death_signal: signal.Signals, parent: int) -> Callable[[], None]:

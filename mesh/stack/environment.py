@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from mesh.stack import database
-from mesh.stack.home import ROOT, Home
+from mesh.stack.home import ROOT, Home, StackError
 from mesh.stack.ports import SERVICES, Ports
 
 # Variables of the caller that reach every process; everything else of the shell stays outside.
@@ -29,25 +29,39 @@ class Settings:
     rate_scale: str = "100"
     log_level: str = "info"
     otlp_endpoint: str = ""
-    trace_ratio: str = ""
+    trace_ratio: str = "1"  # of calls, when there is a collector
     # Web origins that may call the edge from a browser.
     web_origins: tuple[str, ...] = ()
+    # A provider that fell silent is asked after 6, 12 and 30 seconds instead of 1, 2 and 5 minutes.
+    query_scale: str = "0.1"
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
         """Read HAZINA_DATABASE_URL, HAZINA_REDIS_URL, HAZINA_RATE_SCALE, HAZINA_LOG_LEVEL, HAZINA_OTLP_ENDPOINT,
-        HAZINA_TRACE_RATIO, HAZINA_WEB_ORIGINS (separated by commas)."""
+        HAZINA_TRACE_RATIO, HAZINA_WEB_ORIGINS (separated by commas), HAZINA_PAYMENTS_QUERY_SCALE."""
 
         def value(name: str, default: str = "") -> str:
             return environ.get(f"HAZINA_{name}", "").strip() or default
 
+        def number(name: str, default: str) -> str:
+            text = value(name, default)
+            try:
+                if float(text) >= 0:
+                    return text
+            except ValueError:
+                pass
+            raise StackError(
+                f"HAZINA_{name} must be a number from 0, such as {default}, not {text!r}."
+            )
+
         return cls(
             database_url=value("DATABASE_URL"),
             redis_url=value("REDIS_URL"),
-            rate_scale=value("RATE_SCALE", "100"),
+            rate_scale=number("RATE_SCALE", "100"),
             log_level=value("LOG_LEVEL", "info"),
             otlp_endpoint=value("OTLP_ENDPOINT"),
-            trace_ratio=value("TRACE_RATIO"),
+            trace_ratio=number("TRACE_RATIO", "1"),
+            query_scale=value("PAYMENTS_QUERY_SCALE", "0.1"),
             web_origins=tuple(
                 part.strip() for part in value("WEB_ORIGINS").split(",") if part.strip()
             ),
@@ -178,8 +192,7 @@ def _payments(stack: Stack) -> dict[str, str]:
             f"http://127.0.0.1:{stack.ports.edge}/hooks/v1/daraja/{stack.hook_secret}"
         ),
         "HAZINA_HOOK_SECRET": stack.hook_secret,
-        # A provider that fell silent is asked after 6, 12 and 30 seconds instead of 1, 2 and 5 minutes.
-        "HAZINA_PAYMENTS_QUERY_SCALE": "0.1",
+        "HAZINA_PAYMENTS_QUERY_SCALE": stack.settings.query_scale,
     }
 
 

@@ -6,13 +6,16 @@ the database lives in a folder of its own under /var/tmp, and `postgres/place` s
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
 import secrets
 import tempfile
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -95,6 +98,31 @@ class Home:
     def secret(self, name: str) -> str:
         """The text of `secret_file(name)`."""
         return self.secret_file(name).read_text().strip()
+
+
+class Exclusive:
+    """A lock among all threads and processes that write below `folder`; one thread may take it again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._threads = threading.RLock()
+        self._depth = 0
+        self._file: TextIO | None = None
+
+    def __enter__(self) -> None:
+        self._threads.acquire()
+        self._depth += 1
+        if self._file is None:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._file = (self._folder / ".lock").open("a")
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        self._depth -= 1
+        if self._depth == 0 and self._file is not None:
+            self._file.close()
+            self._file = None
+        self._threads.release()
 
 
 def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:

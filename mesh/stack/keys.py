@@ -16,7 +16,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -27,7 +26,7 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from mesh.stack.home import StackError, write_atomically
+from mesh.stack.home import Exclusive, StackError, write_atomically
 
 # Access tokens live 15 minutes; a minute more for clocks and verifiers' caches.
 TOKEN_LIFE_MAX = timedelta(minutes=16)
@@ -55,7 +54,10 @@ class SigningKeys:
     """The signing keys of one mesh, below `folder`."""
 
     folder: Path
-    _lock: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
+    _lock: Exclusive = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._lock = Exclusive(self.folder)
 
     def prepare(self, *, now: datetime | None = None) -> None:
         """Make the first key if there is none. It may sign at once: nobody has cached an older set."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import importlib
 import os
 import sys
 from pathlib import Path
@@ -34,14 +33,14 @@ def digest(stack: Stack) -> str:
 
 def main(stack: Stack) -> None:
     """Run all of it; safe to repeat."""
+    from services.kit import (
+        migrations,
+    )  # here, because the supervisor imports this module for `is_done` alone
+
     asyncio.run(bootstrap(stack.admin_url, SERVICES, stack.role_passwords()))
-    if not (ROOT / "services" / "kit" / "migrations.py").exists():
-        return
-    migrations = importlib.import_module("services.kit.migrations")
     for service in SERVICES:
-        if (ROOT / "services" / service / "migrations").is_dir():
-            print(f"migrating {service}", flush=True)
-            migrations.upgrade(service, stack.owner_url(service))
+        print(f"migrating {service}", flush=True)
+        migrations.upgrade(service, stack.owner_url(service))
 
 
 def remember(note: Path, stack: Stack) -> None:

@@ -71,14 +71,10 @@ def build(stack: Stack) -> list[Part]:
     if stack.settings.database_url or stack.settings.redis_url:
         parts.append(_external(stack))
     parts.append(_migrations(stack))
-    parts += [_simulator(stack, name) for name in SIMULATORS if _exists("simulators", name)]
-    parts += [_service(stack, name) for name in SERVICES if _exists("services", name)]
+    parts += [_simulator(stack, name) for name in SIMULATORS]
+    parts += [_service(stack, name) for name in SERVICES]
     parts.append(_envoy(stack))
     return parts
-
-
-def _exists(room: str, name: str) -> bool:
-    return (ROOT / room / name / "__main__.py").exists()
 
 
 def _postgres(stack: Stack) -> Part:
@@ -212,15 +208,13 @@ def _service(stack: Stack, name: str) -> Part:
 
 
 def _envoy(stack: Stack) -> Part:
-    services = tuple(name for name in SERVICES if _exists("services", name))
-
     async def ready() -> bool:
         return await http_status(stack.ports.envoy_metrics, "/ready") == 200
 
     return Part(
         name="envoy",
         # Started last, it finds every service healthy at its first look.
-        after=("files", *services),
+        after=("files", *SERVICES),
         launch=lambda: Launch(envoy.command(), process_environment(), stack.home.envoy),
         ready=ready,
         ports={

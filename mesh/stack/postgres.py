@@ -145,6 +145,8 @@ class EmbeddedPostgres:
         """As root: decide once whether `nobody` can work below `folder`; else note a place where they can."""
         if (self.folder / "place").exists() and self.place.is_dir():
             return
+        if (self.folder / "data" / "PG_VERSION").exists():
+            return  # data that was reachable once stays where it is
         if children.others_can_enter(self.folder.parent) and children.others_can_enter(
             wheel_binaries()
         ):
@@ -165,20 +167,23 @@ class EmbeddedPostgres:
         write_atomically(self.folder / "place", f"{place}\n")
 
     def _initialize(self) -> None:
+        """Make the data folder under another name first: a start that is killed meanwhile leaves nothing half made."""
         user = children.unprivileged_user()
-        shutil.rmtree(self.data, ignore_errors=True)
-        self.data.mkdir(mode=0o700)
+        unfinished = self.place / "data.unfinished"
+        for leftover in (unfinished, self.data):
+            shutil.rmtree(leftover, ignore_errors=True)
+        unfinished.mkdir(mode=0o700)
         password_file = self.place / "password"
         password_file.touch(mode=0o600)
         password_file.write_text(self.password)
         if user is not None:
-            os.chown(self.data, user.pw_uid, user.pw_gid)
+            os.chown(unfinished, user.pw_uid, user.pw_gid)
             os.chown(password_file, user.pw_uid, user.pw_gid)
         try:
             finished = subprocess.run(
                 [
                     str(self.binaries / "initdb"),
-                    *("-D", str(self.data), "-U", "postgres", "-A", "scram-sha-256"),
+                    *("-D", str(unfinished), "-U", "postgres", "-A", "scram-sha-256"),
                     *("--pwfile", str(password_file), "-E", "UTF8", "--no-sync"),
                     *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"),
                 ],
@@ -195,10 +200,11 @@ class EmbeddedPostgres:
         finally:
             password_file.unlink(missing_ok=True)
         if finished.returncode != 0:
-            shutil.rmtree(self.data, ignore_errors=True)
+            shutil.rmtree(unfinished, ignore_errors=True)
             raise StackError(
                 f"Postgres could not make its data folder {self.data}:\n{finished.stdout[-500:]}{finished.stderr[-1500:]}"
             )
+        unfinished.rename(self.data)
 
     def _clear_stale_lock(self) -> None:
         """After kill -9: end backends that lost their postmaster, and drop a lock whose pid is now somebody else's."""

@@ -31,10 +31,10 @@ def settings(stack: Stack) -> EdgeSettings:
         certificate_directory=str(stack.home.certificates / "envoy"),
         descriptor_directory=str(DESCRIPTORS),
         jwks=(stack.home.keys / "jwks.json").read_text(),
-        static_files=static_files(ROOT) if (ROOT / "web" / "landing").is_dir() else (),
+        static_files=static_files(ROOT),
         allowed_origins=stack.settings.web_origins,
         otlp=Endpoint(otlp.hostname, otlp.port or 4317) if otlp.hostname else None,
-        trace_ratio=float(stack.settings.trace_ratio or 0.01),
+        trace_ratio=float(stack.settings.trace_ratio),
     )
 
 

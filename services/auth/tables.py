@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Computed,
     DateTime,
     ForeignKey,
     ForeignKeyConstraint,
@@ -73,6 +74,13 @@ user_account = Table(
     metadata,
     Column("id", Uuid, primary_key=True, comment="UUIDv7, the id of the sign-up"),
     Column("display_name", Text, nullable=False),
+    Column(
+        "name_key",
+        Text(collation="C"),
+        Computed("lower(display_name)", persisted=True),
+        nullable=False,
+        comment="The name in lower case, by bytes",
+    ),
     Column("locale", Text, nullable=False),
     Column("kyc_tier", Integer, nullable=False, server_default=text("0")),
     Column("default_tenant_id", Text, ForeignKey("tenant.id"), nullable=False),
@@ -83,11 +91,7 @@ user_account = Table(
     _time("suspend_time", nullable=True, comment="Set while the person is suspended"),
     CheckConstraint("char_length(display_name) BETWEEN 1 AND 80", name="user_account_name_length"),
     CheckConstraint("locale IN ('en', 'sw')", name="user_account_locale"),
-    Index(
-        "user_account_name",
-        text('(lower(display_name) COLLATE "C")'),
-        "id",
-    ),
+    Index("user_account_name", "name_key", "id"),
     comment="Verified people; one person may belong to several tenants",
 )
 

@@ -71,6 +71,8 @@ class Service:
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when no new calls come any more: streams send their last message."""
     foreign: Sequence[grpc.GenericRpcHandler] = ()
+    in_flight_max: int = 400
+    """Calls served at once; more are refused as OVERLOADED."""
 
 
 @dataclass
@@ -150,12 +152,14 @@ async def serve(
         server.add_generic_rpc_handlers(tuple(service.foreign))
         health = health_aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(health, _Guarded(server, _may_check_health))
+        names = ["", *service.servicers]
+        for name in names:  # until the first checks have passed
+            await health.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
         _reflect(server)
         port = server.add_secure_port(config.listen_address, _credentials(config))
         await server.start()
         stop = asyncio.Event()
         tasks = [_spawn(work, stop) for work in service.background]
-        names = ["", *service.servicers]
         checking = asyncio.create_task(_keep_health(health, names, service.checks))
         try:
             yield Serving(service, port, server, health, tasks, stop)
@@ -182,6 +186,7 @@ async def _context(
         service=service.name,
         tokens=identity.Tokens(config.jwks_file),
         is_development=config.is_development,
+        in_flight_max=service.in_flight_max,
     )
     if any(one.rate == "MONEY" and one.access == "USER" for one in policies):
         from services.kit.sessions import Sessions
@@ -402,4 +407,21 @@ def _mesh() -> tuple[DescriptorPool, list[str]]:
         names += [f"{file.package}.{service.name}" for service in file.service]
     for module in (health_pb2, reflection_pb2):
         pool.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
+    pool.AddSerializedFile(_reflection_v1())
     return pool, names
+
+
+def _reflection_v1() -> bytes:
+    """The description of v1, which clients look up because it is listed: that of v1alpha under the other name."""
+    file = descriptor_pb2.FileDescriptorProto.FromString(reflection_pb2.DESCRIPTOR.serialized_pb)
+    file.name = file.name.replace("v1alpha", "v1")
+    file.package = file.package.replace("v1alpha", "v1")
+    for message in file.message_type:
+        for part in message.field:
+            if part.type_name:
+                part.type_name = part.type_name.replace("v1alpha", "v1")
+    for service in file.service:
+        for method in service.method:
+            method.input_type = method.input_type.replace("v1alpha", "v1")
+            method.output_type = method.output_type.replace("v1alpha", "v1")
+    return file.SerializeToString()

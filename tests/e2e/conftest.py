@@ -7,10 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.mesh import Mesh, new_mesh, shared_mesh
-from tests.e2e.people import People, Person
-
 E2E = Path(__file__).parent
+
+# Before they are imported: what they assert is told as fully as what a test asserts.
+pytest.register_assert_rewrite(
+    *(f"tests.e2e.{path.stem}" for path in E2E.glob("*.py") if not path.stem.startswith("test_"))
+)
+
+from tests.e2e.mesh import Mesh, new_mesh, shared_mesh  # noqa: E402
+from tests.e2e.people import People, Person, any_phone  # noqa: E402
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,8 +39,8 @@ def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
 
 @pytest.fixture(scope="module")
 def fragile_mesh() -> Iterator[Mesh]:
-    """A running mesh of this module alone, to be broken."""
-    broken = new_mesh()
+    """A running mesh of this module alone, to be broken. A silent provider is asked within moments."""
+    broken = new_mesh(HAZINA_PAYMENTS_QUERY_SCALE="0.0005")  # 24 hours in 43 seconds
     broken.start()
     try:
         yield broken
@@ -60,6 +65,4 @@ def asha(people: People) -> Person:
 @pytest.fixture(scope="module")
 def brian(people: People) -> Person:
     """Signed up by phone."""
-    from tests.e2e.people import any_phone
-
     return people.sign_up("Brian Otieno", any_phone())

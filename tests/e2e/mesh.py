@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -59,6 +59,8 @@ class Mesh:
 
     home: Home
     ports: Ports
+    # Settings of the stack beside its folder and ports, as environment variables.
+    settings: Mapping[str, str] = field(default_factory=dict)
     _supervisor: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -169,6 +171,7 @@ class Mesh:
         self.home.prepare()
         environment = {
             **process_environment(),
+            **self.settings,
             "HAZINA_HOME": str(self.home.path),
             "HAZINA_PORT_BASE": str(self.ports.base),
         }
@@ -239,11 +242,11 @@ _OPTIONS = [
 ]
 
 
-def new_mesh() -> Mesh:
+def new_mesh(**settings: str) -> Mesh:
     """A mesh that is not started yet, in a folder that Postgres' own user can enter, on free ports."""
     folder = Path(tempfile.mkdtemp(prefix="hazina-test-"))
     folder.chmod(0o711)
-    return Mesh(Home(folder), Ports(_free_base()))
+    return Mesh(Home(folder), Ports(_free_base()), settings)
 
 
 @contextlib.contextmanager

@@ -40,6 +40,18 @@ class Person:
         """What they have in KES, in minor units."""
         return minor(self.wallet()["balance"])
 
+    def entries(self) -> list[dict[str, Any]]:
+        """Every line of their KES statement, newest first."""
+        path, token = f"/api/v1/wallets/{self.wallet()['id']}/entries", ""
+        entries: list[dict[str, Any]] = []
+        while True:
+            query = {"pageToken": token} if token else {}
+            page = self.client.get(path, pageSize=100, **query).ok()
+            entries += page["entries"]
+            token = page["nextPageToken"]
+            if not token:
+                return entries
+
     def _wallets(self) -> list[dict[str, Any]]:
         return list(self.client.get("/api/v1/wallets").ok()["wallets"])
 
@@ -204,10 +216,16 @@ class People:
         found = [re.search(r"\b([0-9]{6})\b", m["body"]) for m in self.messages(recipient)]
         return [match.group(1) for match in found if match]
 
+    def times_told(self, recipient: str, words: str) -> int:
+        """How many of the newest messages to an address say the words."""
+        return sum(words in message["body"] for message in self.messages(recipient))
+
     def messages(self, recipient: str) -> list[dict[str, Any]]:
         """What was sent to an address, newest first."""
         with Client(self.mesh.edge) as client:
-            return list(client.get("/dev/v1/messages", recipient=recipient).ok()["messages"])
+            return list(
+                client.get("/dev/v1/messages", recipient=recipient, pageSize=100).ok()["messages"]
+            )
 
 
 def any_email(name: str) -> str:

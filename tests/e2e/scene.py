@@ -28,6 +28,11 @@ class Scene:
     def __post_init__(self) -> None:
         self.expected = {"payer": self.payer.balance(), "payee": self.payee.balance()}
 
+    def again(self) -> Scene:
+        """The same people, with what they have now."""
+        insist(lambda: self.payer.client.get("/api/v1/wallets"))
+        return Scene(self.mesh, self.people, self.payer, self.payee)
+
     # Requests, ready to be sent as often as it takes
 
     def transfer(self, amount: str) -> tuple[str, dict[str, Any]]:
@@ -80,11 +85,37 @@ class Scene:
     def await_end(self, transaction_id: str, *, seconds: float = 60) -> dict[str, Any]:
         """Wait until a transaction has come to its end."""
 
-        def ended() -> dict[str, Any] | None:
-            seen = insist(lambda: self.payer.client.get(f"/api/v1/transactions/{transaction_id}"))
-            return seen if seen["state"] in ENDS else None
+        return self.await_state(transaction_id, *ENDS, seconds=seconds)
 
-        return wait_until(f"transaction {transaction_id} ends", ended, seconds=seconds)
+    def await_state(self, transaction_id: str, *states: str, seconds: float) -> dict[str, Any]:
+        """Wait until a transaction is in one of the states, through any number of calls without an answer."""
+
+        def arrived() -> dict[str, Any] | None:
+            seen = insist(lambda: self.payer.client.get(f"/api/v1/transactions/{transaction_id}"))
+            return seen if seen["state"] in states else None
+
+        return wait_until(
+            f"transaction {transaction_id} is {' or '.join(states)}", arrived, seconds=seconds
+        )
+
+    def decide(self, transaction_id: str, outcome: str) -> None:
+        """Wait until a transaction waits for people, and let two of them say how it ended."""
+        seen = self.await_state(transaction_id, "MANUAL_REVIEW", *ENDS, seconds=90)
+        if seen["state"] == outcome:
+            return
+        wallet = self.payer.wallet()
+        is_paying = seen["sourceWalletId"] == wallet["id"]
+        assert minor(wallet["pending"]) == (minor(seen["total"]) if is_paying else 0)
+        first, second = (self.people.staff(name, "staff") for name in ("First", "Second"))
+        proposal = insist_on_post(
+            first.client,
+            f"/api/v1/transactions/{transaction_id}:resolve",
+            {"outcome": outcome, "note": "read in the provider's statement"},
+        )["review"]
+        insist_on_post(second.client, f"/api/v1/reviews/{proposal['id']}:confirm", {})
+        if outcome == "FAILED":
+            amount = minor(seen["amount"])
+            self.expected["payer"] += amount if is_paying else -amount
 
     def check_books(self) -> None:
         """Everybody has what they should have, nothing is held any more, and the books sum to zero."""
@@ -96,10 +127,7 @@ class Scene:
         for person in (self.payer, self.payee):
             wallet = person.wallet()
             assert wallet["balance"] == wallet["available"]
-            entries = person.client.get(
-                f"/api/v1/wallets/{wallet['id']}/entries", pageSize=100
-            ).ok()
-            amounts = [minor(entry["amount"]) for entry in entries["entries"]]
+            amounts = [minor(entry["amount"]) for entry in person.entries()]
             assert sum(amounts) == minor(wallet["balance"])
 
 

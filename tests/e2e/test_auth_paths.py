@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import jwt
 import pytest
 
-from tests.e2e.client import HTTP_1, HTTP_2, Client
-from tests.e2e.mesh import Mesh
+from tests.e2e.client import HTTP_1, HTTP_2, Client, kes, new_key
+from tests.e2e.mesh import Mesh, wait_until
 from tests.e2e.people import PASSWORD, PIN, People, Person, any_email, any_phone
 
 
@@ -218,3 +218,19 @@ def test_an_api_key_does_what_its_maker_may_and_no_more(asha: Person, client: Cl
     assert refused.refusal().reason == "PERMISSION_MISSING"
     assert refused.refusal().metadata["permission"] == "payments.read"
     assert (unknown.status, unknown.refusal().reason) == (401, "API_KEY_INVALID")
+
+
+def test_after_logout_the_access_token_moves_no_money(people: People, brian: Person) -> None:
+    person = people.sign_up("Leaver", money="10")
+    person.client.post("/api/v1/auth/logout", {"refreshToken": person.refresh_token}).ok()
+    request = {
+        "sourceWalletId": person.wallet()["id"],
+        "destination": {"identifier": brian.identifier},
+        "amount": kes("1"),
+    }
+
+    def refused() -> bool:
+        answer = person.client.post("/api/v1/transfers", request, key=new_key())
+        return answer.status == 401 and answer.refusal().reason == "SESSION_ENDED"
+
+    wait_until("the ended session is known everywhere", refused, seconds=5)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
 import socket
 import ssl
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import pytest
@@ -50,6 +54,18 @@ def test_the_operator_can_read_a_contract_by_reflection(mesh: Mesh) -> None:
         file = database.FindFileContainingSymbol("hazina.payments.v1.PaymentService")
 
     assert file.name == "hazina/payments/v1/payment_service.proto"
+
+
+def test_a_tool_that_knows_nothing_lists_and_calls_with_the_operators_certificate(
+    mesh: Mesh,
+) -> None:
+    books = json.loads(
+        _buf_curl(mesh, "hazina.wallet.v1.LedgerService/GetTrialBalance", '{"tenantId": "default"}')
+    )
+    listed = _buf_curl(mesh, "--list-services")
+
+    assert "hazina.payments.v1.PaymentService" in listed.split()
+    assert books["time"], "the books were read, whatever is in them by now"
 
 
 @pytest.mark.parametrize("identity", ["comms", "payments"])
@@ -177,6 +193,26 @@ def _find_accounts(channel: grpc.Channel, metadata: Metadata) -> Refusal:
 
 def _no_accounts() -> ledger_service_pb2.FindAccountsRequest:
     return ledger_service_pb2.FindAccountsRequest(tenant_id="default", owner_id=str(uuid.uuid4()))
+
+
+def _buf_curl(mesh: Mesh, what: str, request: str = "") -> str:
+    folder = mesh.certificate("ops")
+    address = f"https://localhost:{mesh.ports.mesh}"
+    finished = subprocess.run(
+        [
+            str(Path(sys.executable).parent / "buf"), "curl", "--protocol", "grpc",
+            "--cacert", str(folder / "authorities.pem"),
+            "--cert", str(folder / "certificate.pem"),
+            "--key", str(folder / "key.pem"),
+            *(["--data", request, f"{address}/{what}"] if request else [what, address]),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout
 
 
 def _speak(port: int, context: ssl.SSLContext) -> None:

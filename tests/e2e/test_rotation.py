@@ -22,7 +22,7 @@ from tests.e2e.mesh import Mesh
 from tests.e2e.people import People
 from tests.e2e.scene import Scene, set_scene
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.chaos]
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +33,14 @@ def crowd(fragile_mesh: Mesh) -> Iterator[People]:
 
 
 @pytest.fixture(scope="module")
-def scene(fragile_mesh: Mesh, crowd: People) -> Scene:
+def cast(fragile_mesh: Mesh, crowd: People) -> Scene:
     return set_scene(fragile_mesh, crowd, money="20000")
+
+
+@pytest.fixture
+def scene(cast: Scene) -> Scene:
+    """The same two people for every test, with what they have when it begins."""
+    return cast.again()
 
 
 @pytest.mark.timeout(300)

@@ -1,7 +1,7 @@
 """People who sign up for real: a running auth service, a comms peer that remembers codes, and stubs for every caller."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,7 @@ from hazina.comms.v1 import message_service_pb2
 from mesh.stack.keys import SigningKeys
 from services.auth import app, config
 from services.kit import refusals
+from services.kit.errors import ServiceError
 from services.kit.identity import Call
 from tests.harness import Harness, Person, Running
 
@@ -34,12 +35,22 @@ PASSWORD = "correct horse battery"
 PIN = "7391"
 
 
+class RecipientRefused(ServiceError):
+    """The provider refuses the recipient."""
+
+    code, reason, domain = "FAILED_PRECONDITION", "RECIPIENT_REFUSED", "comms.hazina"
+
+
 class FakeComms:
-    """Takes messages as comms does: the same id twice sends once. `refuses` makes it fail that many times."""
+    """Takes messages as comms does: the same id twice sends once.
+
+    `refuses` makes it fail that many times; recipients in `refused` are refused for good.
+    """
 
     def __init__(self) -> None:
         self.messages: list[message_service_pb2.SendMessageRequest] = []
         self.refuses = 0
+        self.refused: set[str] = set()
         self.asked = 0
 
     async def SendMessage(
@@ -49,6 +60,8 @@ class FakeComms:
         if self.refuses:
             self.refuses -= 1
             raise ConnectionError("the provider is away")
+        if self.refused & {request.email, request.phone}:
+            raise RecipientRefused
         is_known = any(one.message_id == request.message_id for one in self.messages)
         if not is_known:
             self.messages.append(request)
@@ -273,11 +286,20 @@ async def running_auth(
         yield Auth(running, comms, keys, place.url, place.admin_url)
 
 
-async def eventually(condition: Any, *, seconds: float = 10.0) -> None:
+async def eventually(condition: Callable[[], bool], *, seconds: float = 10.0) -> None:
     """Wait until a condition holds."""
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.02)
+
+
+async def eventually_true(
+    condition: Callable[[], Awaitable[bool]], *, seconds: float = 10.0
+) -> None:
+    """Wait until a condition that must be asked for holds."""
+    async with asyncio.timeout(seconds):
+        while not await condition():
+            await asyncio.sleep(0.05)
 
 
 async def reasons_of_a_storm(calls: Iterable[Awaitable[Any]]) -> set[str]:

@@ -28,7 +28,11 @@ def test_each_room_has_its_mirror(service: str, room: str) -> None:
     mirrors = [
         path
         for kind in ("unit", "integration")
-        for path in (ROOT / "tests" / kind / service).rglob(f"test_{room}*.py")
+        for pattern in (
+            f"test_{room}*.py",
+            f"{room}/test_*.py",
+        )  # a room, and a room that became a folder
+        for path in (ROOT / "tests" / kind / service).rglob(pattern)
     ]
 
     assert mirrors, (

@@ -18,7 +18,7 @@ _ALWAYS = {
     "wallet.LedgerService.CreateTransfers", "wallet.LedgerService.GetTrialBalance", "wallet.WalletService.ListEntries",
     "wallet.WalletService.WatchWallet",
 }  # fmt: skip
-_EVERY = 8
+_EVERY = 16
 
 
 def sampled(rpcs: Sequence[Rpc]) -> list[Any]:

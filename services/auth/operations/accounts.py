@@ -10,7 +10,6 @@ from services.auth import domain
 from services.auth.domain import (
     RECOVER,
     SIGN_UP,
-    UNKNOWN,
     Identifier,
     Person,
     Secret,
@@ -115,20 +114,21 @@ async def resend_code(desk: Desk, origin: Origin, *, identifier: Identifier) -> 
     now = desk.clock.now()
     async with desk.database.unit(EVERYWHERE) as session:
         wait = await tries.count(desk, session, tries.SEND_CODE, identifier, origin, now)
-        if not wait:
-            await send_sign_up_code(desk, session, identifier, now)
+        if not wait and not await send_sign_up_code(desk, session, identifier, now):
+            await _send_nothing(desk, session)
     tries.refuse(wait)
 
 
 async def send_sign_up_code(
     desk: Desk, session: Session, identifier: Identifier, now: datetime
-) -> None:
-    """Have a new code sent to the newest sign-up of an identifier, if one waits."""
-    if await people.find_by_identifier(session, identifier) is not None:
-        return
+) -> bool:
+    """Have a new code sent to the newest sign-up of an identifier, if one waits; answers whether."""
+    owner = await people.find_by_identifier(session, identifier)
     pending = await codes.find_newest_sign_up(session, identifier)
-    if pending is not None:
-        await _send_code(desk, session, _for_sign_up(desk, pending, SIGN_UP, now))
+    if owner is not None or pending is None:
+        return False
+    await _send_code(desk, session, _for_sign_up(desk, pending, SIGN_UP, now))
+    return True
 
 
 async def send_recovery_code(desk: Desk, origin: Origin, *, identifier: Identifier) -> None:
@@ -136,7 +136,7 @@ async def send_recovery_code(desk: Desk, origin: Origin, *, identifier: Identifi
     now = desk.clock.now()
     async with desk.database.unit(EVERYWHERE) as session:
         wait = await tries.count(desk, session, tries.SEND_CODE, identifier, origin, now)
-        if not wait and identifier.kind != UNKNOWN:
+        if not wait:
             person = await people.find_by_identifier(session, identifier)
             pending = await codes.find_newest_sign_up(session, identifier)
             if person is not None:
@@ -144,6 +144,8 @@ async def send_recovery_code(desk: Desk, origin: Origin, *, identifier: Identifi
                 await _send_code(desk, session, verification)
             elif pending is not None:
                 await _send_code(desk, session, _for_sign_up(desk, pending, RECOVER, now))
+            else:
+                await _send_nothing(desk, session)
     tries.refuse(wait)
 
 
@@ -306,3 +308,8 @@ def _verification(
 async def _send_code(desk: Desk, session: Session, verification: Verification) -> None:
     await codes.add(session, verification)
     await desk.later.defer(session, SEND_CODE_JOB, verification_id=str(verification.id))
+
+
+async def _send_nothing(desk: Desk, session: Session) -> None:
+    """What a code costs, for an identifier that gets none: a job that finds no code. So the time tells nothing, too."""
+    await desk.later.defer(session, SEND_CODE_JOB, verification_id=str(desk.clock.new_id()))

@@ -1,11 +1,15 @@
 """What is sent to people, by jobs: the code is derived when it is sent, and stands nowhere in between."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 from uuid import UUID
 
 from services.auth.domain import EMAIL, PHONE, RECOVER, Identifier
 from services.auth.operations.desk import EVERYWHERE, Desk
 from services.auth.store import codes, people
+from services.kit import telemetry
+from services.kit.errors import RemoteRefusal
 
 __all__ = ["Messenger", "send_code", "send_identifier_taken"]
 
@@ -41,13 +45,14 @@ async def send_code(desk: Desk, messenger: Messenger, verification_id: UUID) -> 
             locale = person.locale
     is_recovery = verification.purpose == RECOVER
     send = messenger.send_recovery_code if is_recovery else messenger.send_sign_up_code
-    await send(
-        tenant_id=verification.tenant_id,
-        message_id=verification.id,
-        to=verification.identifier,
-        locale=locale,
-        code=desk.derivation.code(verification.id),
-    )
+    with _final_refusals():
+        await send(
+            tenant_id=verification.tenant_id,
+            message_id=verification.id,
+            to=verification.identifier,
+            locale=locale,
+            code=desk.derivation.code(verification.id),
+        )
 
 
 async def send_identifier_taken(
@@ -59,12 +64,24 @@ async def send_identifier_taken(
     if person is None:
         return
     to = Identifier(EMAIL, person.email) if person.email else Identifier(PHONE, person.phone)
-    await messenger.send_identifier_taken(
-        tenant_id=person.default_tenant_id,
-        message_id=message_id,
-        to=to,
-        locale=person.locale,
-    )
+    with _final_refusals():
+        await messenger.send_identifier_taken(
+            tenant_id=person.default_tenant_id,
+            message_id=message_id,
+            to=to,
+            locale=person.locale,
+        )
+
+
+@contextmanager
+def _final_refusals() -> Iterator[None]:
+    """A recipient whom the provider refuses is refused again however often we ask: the job is done."""
+    try:
+        yield
+    except RemoteRefusal as refusal:
+        if refusal.reason != "RECIPIENT_REFUSED":
+            raise
+        telemetry.log.warning("recipient_refused")
 
 
 async def purge(desk: Desk) -> None:

@@ -30,6 +30,7 @@ from services.auth.operations import accounts, second_factor, tokens, tries
 from services.auth.operations.desk import EVERYWHERE, Desk, Origin
 from services.auth.operations.tokens import Tokens
 from services.auth.store import people, sessions
+from services.kit import telemetry
 from services.kit.database import Session as Unit
 from services.kit.errors import NotFound
 
@@ -181,6 +182,9 @@ async def _refresh(
             return _Refusal.TOKEN
         case RefreshVerdict.REUSED:
             await sessions.end(unit, session.id, reason="refresh token reused", now=now)
+            telemetry.log.warning(
+                "refresh_token_reused", user=str(session.user_id), session=str(session.id)
+            )
             return _Refusal.REUSED
         case RefreshVerdict.REPEATED:
             return SignedIn(person, session, desk.derivation.successor(refresh_token))

@@ -41,13 +41,15 @@ _IN_TENANT_BY_IDENTIFIER = text(
     _IN_TENANT + " WHERE u.id = (SELECT i.user_id FROM identifier i WHERE i.value = :value)"
 )
 _IN_TENANT_BY_IDS = text(_IN_TENANT + " WHERE u.id = ANY (:user_ids)")
+# A range and not LIKE: behind a wall, indexes serve only operators that cannot leak. U+10FFFF comes after every name.
 _SEARCH = text(
     _IN_TENANT
     + """
- WHERE (lower(u.display_name) COLLATE "C" LIKE :prefix
+ WHERE (u.name_key >= lower(CAST(:name AS text)) AND u.name_key < lower(CAST(:name AS text)) || U&'\\+10FFFF'
      OR u.id = (SELECT i.user_id FROM identifier i WHERE i.value = :value))
-   AND (CAST(:after_id AS uuid) IS NULL OR (lower(u.display_name) COLLATE "C", u.id) > (lower(CAST(:after_name AS text)) COLLATE "C", CAST(:after_id AS uuid)))
- ORDER BY lower(u.display_name) COLLATE "C", u.id LIMIT :count"""
+   AND (CAST(:after_id AS uuid) IS NULL
+     OR (u.name_key, u.id) > (lower(CAST(:after_name AS text)) COLLATE "C", CAST(:after_id AS uuid)))
+ ORDER BY u.name_key, u.id LIMIT :count"""
 )
 
 
@@ -99,11 +101,10 @@ async def search(
 
     `after` is the name and the id that the page begins behind.
     """
-    prefix = name.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
     after_name, after_id = after or ("", None)
     parameters = {
         "tenant_id": tenant_id,
-        "prefix": prefix,
+        "name": name,
         "value": identifier.value,
         "after_name": after_name,
         "after_id": after_id,
@@ -116,7 +117,7 @@ _ADD = text(
     """
 WITH account AS (
   INSERT INTO user_account (id, display_name, locale, default_tenant_id, version, create_time)
-  VALUES (:id, :display_name, :locale, :tenant_id, 1, :now)),
+  VALUES (:id, :display_name, :locale, :tenant_id, 1, :sign_up_time)),
 secret AS (
   INSERT INTO credential (user_id, kind, hash, update_time) VALUES (:id, :secret_kind, :secret_hash, :now)),
 place AS (
@@ -138,6 +139,7 @@ async def add(
             "display_name": sign_up.display_name,
             "locale": sign_up.locale,
             "tenant_id": tenant_id,
+            "sign_up_time": sign_up.create_time,
             "now": now,
             "secret_kind": sign_up.secret_kind,
             "secret_hash": sign_up.secret_hash,

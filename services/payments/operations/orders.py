@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 _TWIN_WAIT_SECONDS = 5.0
-_TWIN_POLL_SECONDS = 0.05
+_TWIN_POLL_SECONDS, _TWIN_POLL_SECONDS_MAX = 0.05, 0.4
 _ANSWER_MARGIN_SECONDS = 0.5
 
 
@@ -100,8 +100,7 @@ async def create_transfer(desk: Desk, call: Call, order: TransferOrder) -> Trans
     if transaction_id != made.id:
         return await again(desk, call, transaction_id)
     steps.reach(made, "after_t1")
-    await steps.first_step(desk, made, domain.next_step(made), lease_id=lease_id, sends=False)
-    return await answer(desk, call, made.id)
+    return await _finish(desk, call, made, lease_id)
 
 
 async def _recipient(
@@ -193,8 +192,7 @@ async def create_withdrawal(desk: Desk, call: Call, order: OutsideOrder) -> Tran
     if transaction_id != made.id:
         return await again(desk, call, transaction_id)
     steps.reach(made, "after_t1")
-    await steps.first_step(desk, made, domain.next_step(made), lease_id=lease_id, sends=False)
-    return await answer(desk, call, made.id)
+    return await _finish(desk, call, made, lease_id)
 
 
 # --- what they share --------------------------------------------------------------------------------------------------
@@ -262,6 +260,21 @@ async def _claim_and_begin(
     return claim.resource_id
 
 
+async def _finish(desk: Desk, call: Call, pending: Transaction, lease_id: UUID) -> Transaction:
+    """Do the first ledger step, and answer. What ends here is remembered in the transaction that ends it."""
+    ended: list[Transaction] = []
+
+    async def remember(session: Session, transaction: Transaction) -> None:
+        await idempotency.remember_answer(session, call, _snapshot(transaction))
+        ended.append(transaction)
+
+    step = domain.next_step(pending)
+    await steps.first_step(desk, pending, step, lease_id=lease_id, sends=False, remember=remember)
+    if ended:
+        return _or_refusal(ended[0])
+    return await answer(desk, call, pending.id)
+
+
 # --- repeats ----------------------------------------------------------------------------------------------------------
 
 
@@ -285,6 +298,7 @@ async def again(desk: Desk, call: Call, transaction_id: UUID) -> Transaction:
     if remaining is not None:
         wait = min(wait, remaining - _ANSWER_MARGIN_SECONDS)
     until = time.monotonic() + wait
+    pause = _TWIN_POLL_SECONDS
     while True:
         async with desk.database.unit(call.tenant_id) as session:
             known = await store.find_key(session, call)
@@ -294,7 +308,8 @@ async def again(desk: Desk, call: Call, transaction_id: UUID) -> Transaction:
             return await answer(desk, call, transaction_id)
         if time.monotonic() >= until:
             break
-        await asyncio.sleep(_TWIN_POLL_SECONDS)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _TWIN_POLL_SECONDS_MAX)
     lease_id = desk.clock.new_id()
     async with desk.database.unit(call.tenant_id) as session:
         leased = await store.take_lease(
@@ -302,9 +317,7 @@ async def again(desk: Desk, call: Call, transaction_id: UUID) -> Transaction:
         )
     if leased is None:
         raise IdempotencyKeyInFlight(retry_after_seconds=1)
-    step = domain.next_step(leased)
-    await steps.first_step(desk, leased, step, lease_id=lease_id, sends=False)
-    return await answer(desk, call, transaction_id)
+    return await _finish(desk, call, leased, lease_id)
 
 
 async def answer(desk: Desk, call: Call, transaction_id: UUID) -> Transaction:
@@ -327,6 +340,11 @@ async def answer(desk: Desk, call: Call, transaction_id: UUID) -> Transaction:
                 await steps.defer_drive(desk, session, transaction)
     if remembered is not None:
         transaction = _as_answered(transaction, remembered)
+    return _or_refusal(transaction)
+
+
+def _or_refusal(transaction: Transaction) -> Transaction:
+    """The transaction, unless the ledger refused it before anything was sent."""
     if transaction.state is State.FAILED and transaction.send_attempt_time is None:
         raise refusal_of(transaction.failure_reason)
     return transaction

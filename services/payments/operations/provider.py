@@ -66,9 +66,8 @@ async def ask(
             after = await _next_question(desk, session, after, reply.observation, now)
         elif tries < len(_PROMPT_PAUSES) and after.outcome is before.outcome:
             await _ask_again(desk, session, after, tries=tries, now=now)
-        await steps.save(desk, session, before, after)
+        await _save_heard(desk, session, before, after)
     steps.reach(transaction, "after_t3")
-    await steps.drive(desk, tenant_id, transaction_id, lease_id=desk.clock.new_id())
 
 
 def _is_worth_asking(transaction: Transaction) -> bool:
@@ -101,6 +100,15 @@ async def _heard(
             failure_message="The provider's receipt belongs to another transaction.",
         )
     return before
+
+
+async def _save_heard(
+    desk: Desk, session: Session, before: Transaction, after: Transaction
+) -> None:
+    """Write what was heard; once it is known how it ended, a job written with it takes the next step."""
+    await steps.save(desk, session, before, after)
+    if after.outcome is not before.outcome:
+        await steps.defer_drive(desk, session, after)
 
 
 async def _next_question(
@@ -240,11 +248,10 @@ async def _hear_callback(
                 question=None,
                 tries=0,
             )
-        await steps.save(desk, session, before, after)
+        await _save_heard(desk, session, before, after)
         await store.finish_callback(session, callback_id, now)
     if address.answers_question:
         steps.reach(before, "after_t3")
-        await steps.drive(desk, tenant_id, before.id, lease_id=desk.clock.new_id())
 
 
 async def purge_callbacks(desk: Desk) -> None:

@@ -35,6 +35,9 @@ __all__ = [
 DRIVE_JOB, ASK_JOB, CALLBACK_JOB = "payments.drive", "payments.ask", "payments.callback"
 SYSTEM = "service:payments"
 
+Remember = Callable[[Session, Transaction], Awaitable[None]]
+"""Keeps what a caller will be answered, in the transaction that makes it true."""
+
 LEASE = timedelta(seconds=4)
 """How long one driver has a PENDING transaction for itself: longer than a ledger call may take."""
 
@@ -139,7 +142,7 @@ async def save(
         )
     else:
         await store.close_case(session, after.id, now)
-    if after.rail and not after.is_open:
+    if after.rail and (not after.is_open or after.state is State.MANUAL_REVIEW):
         await store.close_provider_request(session, after.id)
 
 
@@ -212,11 +215,17 @@ async def sweep(desk: Desk) -> None:
 
 
 async def first_step(
-    desk: Desk, transaction: Transaction, step: Step, *, lease_id: UUID, sends: bool
+    desk: Desk,
+    transaction: Transaction,
+    step: Step,
+    *,
+    lease_id: UUID,
+    sends: bool,
+    remember: Remember | None = None,
 ) -> bool:
     """Do the step of a PENDING transaction, whose lease is ours. `sends`: go on to the provider if there is one.
 
-    False: it could not be done and has to wait.
+    `remember` is called in T2 with the ended transaction. False: the step could not be done and has to wait.
     """
     if step is Step.SEND:
         return await _send(desk, transaction) if sends else False
@@ -232,17 +241,19 @@ async def first_step(
     refused = await desk.ledger.apply(transaction, made, actor=actor)
     reach(transaction, "after_hold" if step is Step.HOLD else "after_post")
     if refused:
-        await _fail_first(desk, transaction, refused, lease_id=lease_id)
+        await _fail_first(desk, transaction, refused, lease_id=lease_id, remember=remember)
         reach(transaction, "after_t2")
         return True
     if step is Step.HOLD:
         return await _send(desk, transaction) if sends else False
-    await _complete_first(desk, transaction, step)
+    await _complete_first(desk, transaction, step, remember=remember)
     reach(transaction, "after_t2")
     return True
 
 
-async def _complete_first(desk: Desk, transaction: Transaction, step: Step) -> None:
+async def _complete_first(
+    desk: Desk, transaction: Transaction, step: Step, *, remember: Remember | None = None
+) -> None:
     """T2 of a movement inside or of a reversal."""
     async with desk.database.unit(transaction.tenant_id) as session:
         before = await store.find_transaction(session, transaction.id, lock=True)
@@ -250,13 +261,10 @@ async def _complete_first(desk: Desk, transaction: Transaction, step: Step) -> N
         if before.state not in (State.PENDING, State.FAILED):
             return
         now = desk.clock.now()
-        await save(
-            desk,
-            session,
-            before,
-            domain.moved(before, State.COMPLETED, now=now),
-            actor=transaction.actor,
-        )
+        after = domain.moved(before, State.COMPLETED, now=now)
+        await save(desk, session, before, after, actor=transaction.actor)
+        if remember is not None:
+            await remember(session, after)
         if step is Step.UNDO:
             await _mark_reversed(desk, session, before, now)
 
@@ -280,7 +288,12 @@ async def _mark_reversed(
 
 
 async def _fail_first(
-    desk: Desk, transaction: Transaction, refused: str, *, lease_id: UUID
+    desk: Desk,
+    transaction: Transaction,
+    refused: str,
+    *,
+    lease_id: UUID,
+    remember: Remember | None,
 ) -> None:
     """T2 after a refusal by the ledger; only who has the lease may say that it failed."""
     reason = _LEDGER_REASONS.get(refused)
@@ -305,6 +318,8 @@ async def _fail_first(
             failure_message=_FAILURE_MESSAGES[reason],
         )
         await save(desk, session, before, after, actor=transaction.actor)
+        if remember is not None:
+            await remember(session, after)
         if transaction.kind is Kind.REVERSAL:
             await _reject_reversal(desk, session, transaction, now)
 
@@ -435,6 +450,8 @@ async def _note_reply(desk: Desk, sent: Transaction, reply: domain.Reply) -> Non
                 domain.Observation(domain.Word.FAILED, reason=said.reason, message=said.message),
             )
         await save(desk, session, before, after)
+        if after.outcome is not before.outcome:
+            await defer_drive(desk, session, after)
 
 
 async def defer_question(desk: Desk, session: Session, transaction: Transaction) -> bool:

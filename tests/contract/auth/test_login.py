@@ -45,6 +45,7 @@ async def test_every_wrong_pair_gets_the_same_answer(auth: Auth) -> None:
     assert len(answers) == 1
 
 
+@pytest.mark.slow
 async def test_an_unknown_identifier_takes_as_long_as_a_wrong_secret(auth: Auth) -> None:
     account = await auth.account()
     spent: dict[str, list[float]] = {account.identifier: [], "nobody@example.com": []}

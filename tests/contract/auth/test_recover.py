@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from hazina.auth.v1 import auth_service_pb2 as pb
 from hazina.comms.v1.message_service_pb2 import SendMessageRequest
 from tests.factories.auth import PIN, Account, Auth, reasons_of_a_storm
@@ -127,6 +129,7 @@ async def test_too_many_tries_must_wait(strict_auth: Auth) -> None:
         await give(strict_auth, "asha@example.com", "123456")
 
 
+@pytest.mark.slow
 async def test_a_storm_of_recoveries_is_shed(auth: Auth) -> None:
     calls = (give(auth, f"person{number}@example.com", "123456") for number in range(60))
     assert await reasons_of_a_storm(calls) == {"CODE_INVALID", "OVERLOADED"}

@@ -30,7 +30,8 @@ async def test_the_next_tokens_carry_the_second_factor(auth: Auth) -> None:
 async def test_a_wrong_or_used_code_is_refused_and_trades_nothing(auth: Auth) -> None:
     account = await auth.account()
     app = await enable_totp(auth, account)
-    for code in (wrong_code(app), app.now()):  # turning the app on used the code of now
+    [row] = await auth.rows("SELECT last_step FROM totp")
+    for code in (wrong_code(app), app.generate_otp(row["last_step"])):
         with assert_refused("UNAUTHENTICATED", "TOTP_INVALID"):
             await step_up(auth, account, code)
     assert (await auth.refresh(account.refresh_token)).user.verified
@@ -61,6 +62,14 @@ async def test_an_older_refresh_token_ends_the_session(auth: Auth) -> None:
     with assert_refused("UNAUTHENTICATED", "REFRESH_TOKEN_REUSED"):
         await step_up(auth, account, await fresh_code(auth, account, app))
     assert not await auth.stands(account)
+
+
+async def test_a_suspended_person_gets_no_tokens(auth: Auth) -> None:
+    account = await auth.account()
+    app = await enable_totp(auth, account)
+    await auth.suspend(account)
+    with assert_refused("PERMISSION_DENIED", "ACCOUNT_SUSPENDED"):
+        await step_up(auth, account, await fresh_code(auth, account, app))
 
 
 async def test_too_many_codes_must_wait(strict_auth: Auth) -> None:

@@ -10,6 +10,7 @@ async def test_the_code_verifies_and_signs_in(auth: Auth) -> None:
     started = await auth.sign_up("asha@example.com", name="Asha Mwangi")
     tokens = await auth.verify("asha@example.com", await auth.code("asha@example.com"))
     assert tokens.user.verified and tokens.user.id == started.user.id
+    assert tokens.user.create_time == started.user.create_time
     assert tokens.user.email == "asha@example.com" and tokens.user.display_name == "Asha Mwangi"
     assert 890 <= tokens.expires_in <= 900
     [place] = tokens.user.memberships

@@ -116,7 +116,10 @@ async def test_an_id_belongs_to_one_content(world: World) -> None:
     group = open_group(world.ledger, 100_000)
     transaction_id = str(clock.new_id())
     held = hold(world.ledger, group, 10_000, world.brian_wallet)
-    facts = {"destination_wallet_id": world.brian_wallet, "transaction_id": transaction_id}
+    facts: dict[str, Any] = {
+        "destination_wallet_id": world.brian_wallet,
+        "transaction_id": transaction_id,
+    }
     await stub(world).CreateGroupPayout(payout(world.asha.id, group, held, **facts))
     with assert_refused("ALREADY_EXISTS", "TRANSACTION_EXISTS"):
         await stub(world).CreateGroupPayout(payout(world.asha.id, group, held, 9_999, **facts))

@@ -61,6 +61,7 @@ async def shorten_lease(harness: Harness) -> None:
         await admin.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("point", "mails"),
     [

@@ -29,6 +29,7 @@ from mesh.contract.generate import load
 from mesh.contract.model import Contract
 from mesh.edge.render import render, render_tokens
 from mesh.edge.settings import DEVELOPMENT, EdgeSettings, Endpoint, StaticFile
+from mesh.stack import children
 from mesh.stack.certificates import Certificates
 from mesh.stack.envoy import command
 
@@ -397,12 +398,8 @@ class Edge:
 def start_envoy(folder: Path, log: Path) -> subprocess.Popen[bytes]:
     """Start Envoy as the stack does, in the folder with its files."""
     with log.open("wb") as output:
-        return subprocess.Popen(
-            [*command(), "--file-flush-interval-msec", "50"],
-            cwd=folder,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+        return children.start(
+            [*command(), "--file-flush-interval-msec", "50"], output=output, directory=folder
         )
 
 

@@ -230,6 +230,12 @@ def test_a_body_that_is_too_large_as_it_comes(edge: Edge) -> None:
     assert edge.services.calls == []
 
 
+def test_a_very_large_body_is_refused_before_anybody_reads_it(edge: Edge) -> None:
+    answer = edge.http.post("/api/v1/transfers", content=b"x" * 5_000_000, headers=edge.headers())
+    assert_refused(answer, 413, "RESOURCE_EXHAUSTED", "REQUEST_TOO_LARGE")
+    assert edge.services.calls == []
+
+
 def test_a_body_just_below_the_limit_passes(edge: Edge) -> None:
     content = json.dumps({"identifier": "x" * 65_000})
     assert edge.http.post("/api/v1/auth/login", content=content).status_code == 200

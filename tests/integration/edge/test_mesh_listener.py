@@ -111,6 +111,17 @@ def test_deadlines_are_added_and_capped(edge: Edge) -> None:
             assert left <= 3.05
 
 
+def test_the_id_and_the_trace_of_a_call_follow_it_through_the_mesh(edge: Edge) -> None:
+    sent = {
+        "x-request-id": "0c9ff4b6-2f4e-4a53-8a0e-9d3f2f6f6c11",
+        "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    }
+    with edge.mesh("payments") as channel:
+        edge.call(channel, RESOLVE, sent)
+    seen = edge.services.last("ResolveUser").metadata
+    assert {name: seen[name] for name in sent} == sent
+
+
 def test_what_is_safe_is_tried_once_more_and_writes_never(edge: Edge) -> None:
     def answer(request: Any, received: Any) -> Any:
         raise Refused(grpc.StatusCode.UNAVAILABLE, "SERVICE_UNAVAILABLE")

@@ -15,7 +15,6 @@ from sqlalchemy import text
 from hazina.event.v1.envelope_pb2 import Envelope
 from services.kit import inbox, outbox, relay
 from services.kit.clock import Clock
-from services.kit.config import ServiceConfig
 from services.kit.database import ALL_TENANTS, Database, Session
 from services.kit.errors import ServiceUnavailable
 from services.kit.inbox import Consumer
@@ -270,17 +269,25 @@ async def test_published_events_are_kept_for_a_week_and_waiting_ones_for_ever(
     assert [row.event_id for row in left] == [waiting]
 
 
-async def test_two_relays_publish_each_event_once_and_in_order(
-    database: Database, harness: Harness, config: ServiceConfig
+async def test_two_relays_keep_the_order_even_if_one_is_slow(
+    database: Database, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    publish, rounds = relay.publish, 0
+
+    async def unevenly(*args: Any, **more: Any) -> None:
+        nonlocal rounds
+        rounds += 1
+        await asyncio.sleep(0.05 * (rounds % 2))
+        await publish(*args, **more)
+
+    monkeypatch.setattr(relay, "_BATCH", 5)
+    monkeypatch.setattr(relay, "publish", unevenly)
     for number in range(60):
         await happen(database, f"{number:02}")
-    second = Relay(database, harness.redis, service="probe")
-    first = Relay(database, harness.redis, service="probe")
-    async with running(first.run, second.run):
+    relays = [Relay(database, harness.redis, service="probe") for _ in range(2)]
+    async with running(*(one.run for one in relays)):
         await eventually(lambda: harness.redis.xlen("events.probe"), 60)
-    notes = await notes_in_stream(harness.redis)
-    assert notes == [f"{number:02}" for number in range(60)]
+    assert await notes_in_stream(harness.redis) == [f"{number:02}" for number in range(60)]
 
 
 async def test_a_poison_event_is_parked_after_its_tries_and_others_go_on(

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import datetime as dt
+import ipaddress
 import os
 import signal
 import subprocess
@@ -98,6 +99,17 @@ def uri(identity: str) -> x509.UniformResourceIdentifier:
         ([uri("spiffe://hazina/edge"), uri("https://example.com/")], "x"),
         ([uri("spiffe://elsewhere/edge")], "x"),
         ([x509.DNSName("edge")], "edge"),
+        ([x509.DNSName("spiffe://hazina/edge")], "x"),
+        (
+            [
+                uri("spiffe://elsewhere/edge"),
+                x509.DNSName("localhost"),
+                x509.DNSName("edge"),
+                x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+                x509.IPAddress(ipaddress.ip_address("::1")),
+            ],
+            "edge",
+        ),
         ([], "spiffe://hazina/edge"),
     ],
 )
@@ -267,11 +279,10 @@ async def test_any_service_reflects_the_whole_mesh_to_operators(
         "hazina.wallet.v1.WalletService",
         "grpc.health.v1.Health",
     } <= names
-    request = reflection_pb2.ServerReflectionRequest(
-        file_containing_symbol="hazina.wallet.v1.WalletService"
-    )
-    [answer] = [one async for one in reflect(service.channel("ops"), request, version)]
-    assert answer.file_descriptor_response.file_descriptor_proto
+    for name in sorted(names):  # whatever is listed is described
+        request = reflection_pb2.ServerReflectionRequest(file_containing_symbol=name)
+        [answer] = [one async for one in reflect(service.channel("ops"), request, version)]
+        assert answer.file_descriptor_response.file_descriptor_proto, name
 
 
 async def test_reflection_is_for_operators_only(service: Running) -> None:

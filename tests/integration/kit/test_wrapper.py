@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -16,10 +17,11 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2
 from google.rpc import status_pb2 as google_status_pb2
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client import REGISTRY
 
 from hazina.type.v1 import status_pb2
-from services.kit import refusals, telemetry
+from services.kit import refusals, telemetry, tracing
 from services.kit.config import ServiceConfig
 from services.kit.errors import NotFound
 from services.kit.identity import Call
@@ -541,17 +543,27 @@ async def test_a_shorter_deadline_of_the_caller_counts(
     assert time.monotonic() - started < 0.9
 
 
-async def test_more_calls_than_can_be_served_are_shed(service: Running, amina: Person) -> None:
-    async def one() -> str:
-        try:
-            await ask(service, user=amina).Read(probe.ProbeRequest(note="slow"), timeout=5)
-        except grpc.aio.AioRpcError as error:
-            return str(refusals.from_call_error(error).reason)
-        return ""
+async def test_more_calls_than_can_be_served_are_shed(
+    harness: Harness, handlers: Probe, amina: Person
+) -> None:
+    async def build(config: ServiceConfig, stack: AsyncExitStack) -> Service:
+        return Service("probe", {probe.SERVICE: handlers}, in_flight_max=4)
 
-    reasons = await asyncio.gather(*(one() for _ in range(420)))
-    assert 1 <= reasons.count("OVERLOADED") <= 20
+    async with (
+        harness.peers({}),
+        harness.service("probe", build, migrations_folder=MIGRATIONS) as service,
+    ):
+
+        async def one() -> str:
+            try:
+                await ask(service, user=amina).Read(probe.ProbeRequest(note="slow"), timeout=5)
+            except grpc.aio.AioRpcError as error:
+                return str(refusals.from_call_error(error).reason)
+            return ""
+
+        reasons = await asyncio.gather(*(one() for _ in range(12)))
     assert set(reasons) == {"OVERLOADED", "DEADLINE_EXCEEDED"}
+    assert reasons.count("DEADLINE_EXCEEDED") >= 4
 
 
 # Streams
@@ -673,6 +685,31 @@ async def test_every_call_is_counted_with_its_outcome(service: Running) -> None:
     with assert_refused("NOT_FOUND", "NOT_FOUND"):
         await ask(service).Ask(probe.ProbeRequest(note="not found"))
     assert (count("OK", ""), count("NOT_FOUND", "NOT_FOUND")) == (before[0] + 1, before[1] + 1)
+
+
+async def test_every_call_is_a_span_where_spans_are_wanted(
+    service: Running, amina: Person, handlers: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exporter = InMemorySpanExporter()
+    config = replace(service.config, otlp_endpoint="http://127.0.0.1:4317", trace_ratio=1.0)
+    tracer = tracing.start(config, exporter)
+    monkeypatch.setattr(telemetry, "tracer", tracer)
+    parent = [("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")]
+    await ask(service, user=amina, headers=parent).Read(probe.ProbeRequest())
+    with assert_refused("NOT_FOUND", "NOT_FOUND"):
+        await ask(service, headers=parent).Ask(probe.ProbeRequest(note="not found"))
+    async for _ in ask(service, user=amina, headers=parent).Watch(probe.ProbeRequest()):
+        pass
+    tracer.close()
+    spans = {span.name.rpartition("/")[2]: span for span in exporter.get_finished_spans()}
+    assert {"Read", "Ask", "Watch"} <= set(spans)
+    assert {format(span.context.trace_id, "032x") for span in spans.values()} == {
+        "0af7651916cd43dd8448eb211c80319c"
+    }
+    assert (spans["Ask"].attributes or {})["hazina.reason"] == "NOT_FOUND"
+    assert handlers.calls[0].traceparent.split("-")[2] == format(
+        spans["Read"].context.span_id, "016x"
+    )
 
 
 # Start-up

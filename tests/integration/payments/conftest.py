@@ -6,13 +6,14 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import grpc
 import httpx
 import pytest
 from google.api import httpbody_pb2
@@ -254,6 +255,18 @@ def reviews_of(running: Running, user: Person) -> Any:
     return running.stub(review_service_pb2_grpc.ReviewServiceStub, user=user)
 
 
+async def patiently(call: Callable[[], Any]) -> Any:
+    """Call until the service is reached: a channel waits a while before it tries a restarted service again."""
+    for _ in range(200):
+        try:
+            return await call()
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                raise
+        await asyncio.sleep(0.2)
+    raise AssertionError("the service is not reached")
+
+
 async def until(
     running: Running, user: Person, transaction_id: str, *states: str, seconds: float = 15
 ) -> Transaction:
@@ -261,8 +274,9 @@ async def until(
     stub = payments_of(running, user)
     wanted = [Transaction.State.Value(state) for state in states]
     found = Transaction()
+    request = GetTransactionRequest(transaction_id=transaction_id)
     for _ in range(int(seconds / 0.1)):
-        found = await stub.GetTransaction(GetTransactionRequest(transaction_id=transaction_id))
+        found = await patiently(lambda: stub.GetTransaction(request))
         if found.state in wanted:
             assert isinstance(found, Transaction)
             return found
@@ -277,15 +291,15 @@ async def hook_listener(mesh_hooks: list[Any], port: int) -> AsyncIterator[None]
     async def receive(request: Request) -> Response:
         if not mesh_hooks:
             return Response(status_code=503)
-        answer = await mesh_hooks[0].ReceiveCallback(
-            hook_service_pb2.ReceiveCallbackRequest(
-                provider=request.path_params["provider"],
-                secret=request.path_params["secret"],
-                body=httpbody_pb2.HttpBody(
-                    content_type="application/json", data=await request.body()
-                ),
-            )
+        callback = hook_service_pb2.ReceiveCallbackRequest(
+            provider=request.path_params["provider"],
+            secret=request.path_params["secret"],
+            body=httpbody_pb2.HttpBody(content_type="application/json", data=await request.body()),
         )
+        try:
+            answer = await mesh_hooks[0].ReceiveCallback(callback)
+        except (grpc.aio.AioRpcError, asyncio.CancelledError):
+            return Response(status_code=503)  # and the provider never comes again
         return Response(answer.data, media_type=answer.content_type)
 
     route = Route("/hooks/v1/{provider}/{secret}", receive, methods=["POST"])

@@ -112,6 +112,19 @@ def test_root_in_a_private_folder_places_the_data_where_nobody_can_go(tmp_path: 
     assert not place.exists()
 
 
+def test_a_first_start_that_was_killed_begins_again(tmp_path: Path) -> None:
+    server = EmbeddedPostgres(tmp_path / "server", free_port(), "secret", {"fsync": "off"})
+    server.prepare()
+    half_made = server.place / "data.unfinished"
+    server.data.rename(half_made)
+    server.start()
+    try:
+        assert run_sql(server.admin_url, "SELECT 1 AS one")[0]["one"] == 1
+        assert not half_made.exists()
+    finally:
+        server.destroy()
+
+
 def test_a_services_role_sees_its_own_schema_and_no_other(postgres: EmbeddedPostgres) -> None:
     services = ("auth", "wallet")
     passwords = {role(name): f"{name}-pw" for name in services for role in (login_role, owner_role)}

@@ -76,7 +76,7 @@ service ShopService {
   }
 
   // Sells nothing.
-  rpc TryThings(GetHoursRequest) returns (Hours) {
+  rpc TryThings(TryThingsRequest) returns (Hours) {
     option (google.api.http) = {get: "/dev/v1/things"};
     option (hazina.policy.v1.policy) = {access: PUBLIC timeout: {seconds: 1} idempotency: SAFE development_only: true};
   }
@@ -178,6 +178,12 @@ message PutPictureRequest {
 
 // Asks what was sold.
 message CountSalesRequest {}
+
+// Asks to sell nothing.
+message TryThingsRequest {
+  // The shop.
+  string shop_id = 1;
+}
 """
 
 

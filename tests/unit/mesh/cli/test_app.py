@@ -93,7 +93,16 @@ def test_status_for_programs_is_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["inbox"], ["events", "list"], ["call", "ListTenants"], ["tenant", "list"]]
+    "command",
+    [
+        ["inbox"],
+        ["events"],
+        ["events", "list"],
+        ["keys"],
+        ["certs"],
+        ["call", "ListTenants"],
+        ["tenant", "list"],
+    ],
 )
 def test_without_a_mesh_the_reader_learns_what_to_do(tmp_path: Path, command: list[str]) -> None:
     shown = hazina(*command, home=tmp_path, HAZINA_PORT_BASE="29000")

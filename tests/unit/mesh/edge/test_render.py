@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from mesh.contract.generate import load
 from mesh.contract.model import Contract
 from mesh.edge import limits
 from mesh.edge.access import path_regex
+from mesh.edge.guide import guide
 from mesh.edge.render import render, render_tokens
 from mesh.edge.replies import REFUSALS
 from mesh.edge.settings import DEVELOPMENT, EdgeSettings, Endpoint, static_files
@@ -316,7 +318,23 @@ def test_a_path_becomes_an_expression_over_the_whole_path(shop: Contract) -> Non
     assert regex("/a.b/{c=d/*}/{e=**}") == r"/a\.b/d/[^/]+/.+"
 
 
-def test_rendering_is_the_same_each_time_and_names_no_anchor(shop: Contract) -> None:
-    first, second = render(shop, SETTINGS), render(shop, SETTINGS)
-    assert first == second
-    assert all("&id" not in text for text in first.values())
+def test_rendering_is_the_same_each_time(shop: Contract) -> None:
+    assert render(shop, SETTINGS) == render(shop, SETTINGS)
+
+
+def test_what_both_edge_listeners_share_is_written_once_and_named(shop: Contract) -> None:
+    text = render(shop, SETTINGS)["listeners.yaml"]
+    anchors = re.findall(r"[ ]&(\w+)$", text, flags=re.MULTILINE)
+    assert "rbac" in anchors and "local_reply_config" in anchors
+    assert re.findall(r"[ ]\*(\w+)$", text, flags=re.MULTILINE) == anchors
+    assert not re.search(r"[&*]id\d", text)
+    rendered = files(shop)
+    assert rules(rendered, "edge") == rules(rendered, "edge_tls")
+
+
+def test_the_guide_explains_every_link_of_the_chain() -> None:
+    _, real = load(ROOT)
+    text = guide(real, SETTINGS)
+    for found in manager(files(real), "edge")["http_filters"]:
+        name = found["name"].removeprefix("envoy.filters.http.").replace(".", "_")
+        assert f"`{name}`" in text

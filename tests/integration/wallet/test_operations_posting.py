@@ -218,3 +218,10 @@ async def test_a_posting_takes_six_round_trips(
     event.listen(database.engine.sync_engine, "before_cursor_execute", note)
     await ledger.post("default", "system", [_step()])
     assert len(statements) == 4, "settings, lock, load, save; beside them BEGIN and COMMIT"
+
+
+async def test_a_database_that_is_away_is_unavailable() -> None:
+    nowhere = Database("postgresql://x:y@127.0.0.1:1/z", schema="wallet", application_name="test")
+    with pytest.raises(ServiceUnavailable):
+        await Ledger(nowhere, _clock).post("default", "system", [_step()])
+    await nowhere.close()
