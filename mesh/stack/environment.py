@@ -196,6 +196,10 @@ def _payments(stack: Stack) -> dict[str, str]:
     }
 
 
+def _groups(stack: Stack) -> dict[str, str]:
+    return {"HAZINA_PUBLIC_URL": f"http://127.0.0.1:{stack.ports.edge}"}
+
+
 def _comms(stack: Stack) -> dict[str, str]:
     return {
         "HAZINA_SMTP_URL": f"smtp://127.0.0.1:{stack.ports.smtp}",
@@ -228,6 +232,7 @@ def _africastalking_account(stack: Stack) -> dict[str, str]:
 _EXTRA: Mapping[str, Callable[[Stack], dict[str, str]]] = {
     "auth": _auth,
     "payments": _payments,
+    "groups": _groups,
     "comms": _comms,
 }
 

@@ -60,7 +60,7 @@ async def build(config: PaymentsConfig, stack: AsyncExitStack) -> Service:
             f"{_CONTRACT}.PaymentService": handlers.PaymentHandlers(desk, pages),
             f"{_CONTRACT}.ReviewService": handlers.ReviewHandlers(desk, pages),
             f"{_CONTRACT}.HookService": handlers.HookHandlers(desk),
-            f"{_CONTRACT}.GroupPaymentService": handlers.GroupPaymentHandlers(),
+            f"{_CONTRACT}.GroupPaymentService": handlers.GroupPaymentHandlers(desk),
         },
         background=[relay.run, queue.run],
         checks={"database": database.check},

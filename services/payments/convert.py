@@ -1,19 +1,27 @@
 """Between the contract and the domain: parsing of what validation cannot express, and rendering."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from google.api import httpbody_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from hazina.payments.v1 import payment_service_pb2, review_service_pb2, transaction_pb2
+from hazina.payments.v1 import (
+    group_payment_service_pb2,
+    payment_service_pb2,
+    review_service_pb2,
+    transaction_pb2,
+)
 from hazina.type.v1 import money_pb2
 from services.payments import domain
 from services.payments.domain import (
     Destination,
     FeeRule,
     FeeSchedule,
+    GroupOrder,
     Kind,
     Method,
     Offer,
@@ -78,6 +86,56 @@ def outside_order(
     )
 
 
+def contribution_order(
+    request: group_payment_service_pb2.CreateContributionRequest,
+) -> GroupOrder:
+    """A member's payment into a group. Raises PhoneInvalid."""
+    return GroupOrder(
+        tenant_id=request.tenant_id,
+        transaction_id=UUID(request.transaction_id),
+        kind=Kind.CONTRIBUTION,
+        user_id=UUID(request.user_id),
+        group_wallet_id=UUID(request.group_wallet_id),
+        currency=request.amount.currency,
+        amount_minor=request.amount.minor_units,
+        wallet_id=UUID(request.source_wallet_id) if request.source_wallet_id else None,
+        phone=_phone(request, "source"),
+    )
+
+
+def payout_order(
+    request: group_payment_service_pb2.CreateGroupPayoutRequest
+    | group_payment_service_pb2.PreviewGroupPayoutRequest,
+) -> GroupOrder:
+    """A group's payment; of a preview without ids. Raises PhoneInvalid."""
+    target = request.destination_wallet_id
+    order = GroupOrder(
+        tenant_id=request.tenant_id,
+        transaction_id=UUID(int=0),
+        kind=Kind.GROUP_PAYOUT,
+        user_id=UUID(int=0),
+        group_wallet_id=UUID(request.group_wallet_id),
+        currency=request.amount.currency,
+        amount_minor=request.amount.minor_units,
+        wallet_id=UUID(target) if target else None,
+        phone=_phone(request, "destination"),
+    )
+    if isinstance(request, group_payment_service_pb2.PreviewGroupPayoutRequest):
+        return order
+    return replace(
+        order,
+        transaction_id=UUID(request.transaction_id),
+        user_id=UUID(request.user_id),
+        hold_id=UUID(request.hold_id),
+    )
+
+
+def _phone(request: Any, choice: str) -> str:
+    if request.WhichOneof(choice) != "mobile_money":
+        return ""
+    return domain.mobile_money_phone(request.mobile_money.phone)
+
+
 def list_filters(
     request: payment_service_pb2.ListTransactionsRequest,
 ) -> tuple[UUID | None, State | None, Kind | None]:
@@ -116,7 +174,15 @@ def fee_schedule(message: review_service_pb2.FeeSchedule) -> FeeSchedule:
 def transaction(found: Transaction, *, viewer_id: UUID | None) -> transaction_pb2.Transaction:
     """A transaction as one of its parties sees it; None is for staff, who sees both sides' ids only."""
     other = ""
-    if viewer_id is not None and found.payer.user_id != found.payee.user_id:
+    if viewer_id is not None and found.kind is Kind.CONTRIBUTION:
+        other = found.payee.masked_name  # the group
+    elif (
+        viewer_id is not None
+        and found.kind is Kind.GROUP_PAYOUT
+        and viewer_id == found.payee.user_id
+    ):
+        other = found.payer.masked_name
+    elif viewer_id is not None and found.payer.user_id != found.payee.user_id:
         party = found.payee if found.payer.user_id == viewer_id else found.payer
         other = party.masked_name
     return render(found, counterparty_name=other)

@@ -146,6 +146,7 @@ class Transaction:
     failure_reason: str = ""
     failure_message: str = ""
     reversal_transaction_id: UUID | None = None
+    hold_id: UUID | None = None  # what the group held for its payout
     complete_time: datetime | None = None
 
     @property
@@ -495,8 +496,15 @@ def _wallet(party: Party) -> UUID:
 
 def _post_entries(t: Transaction) -> list[Entry]:
     payer, payee = _wallet(t.payer), _wallet(t.payee)
+    post = t.first_step_id("post")
+    if t.hold_id is None:
+        moved_entry = Entry(post, EntryKind.POST, t.kind, payer, payee, t.amount_minor)
+    else:
+        moved_entry = Entry(
+            post, EntryKind.POST_HOLD, t.kind, amount_minor=t.amount_minor, hold_id=t.hold_id
+        )
     return [
-        Entry(t.first_step_id("post"), EntryKind.POST, t.kind, payer, payee, t.amount_minor),
+        moved_entry,
         Entry(t.first_step_id("fee"), EntryKind.POST, "FEE", payer, FEES, t.fee_minor),
     ]
 
@@ -504,7 +512,12 @@ def _post_entries(t: Transaction) -> list[Entry]:
 def _hold_entries(t: Transaction) -> list[Entry]:
     payer = _wallet(t.payer)
     outside = external(t.rail)
+    freed = []
+    if t.hold_id is not None:  # what the group held for 24 hours is held without an end from now on
+        release = t.first_step_id("release")
+        freed = [Entry(release, EntryKind.VOID_HOLD, t.kind, hold_id=t.hold_id)]
     return [
+        *freed,
         Entry(t.first_step_id("hold"), EntryKind.HOLD, t.kind, payer, outside, t.amount_minor),
         Entry(t.first_step_id("hold_fee"), EntryKind.HOLD, "FEE", payer, FEES, t.fee_minor),
     ]
@@ -748,6 +761,35 @@ class OutsideOrder:
     amount_minor: int
     method: Method
     phone: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupOrder:
+    """What a group wants to be paid or to pay. The id is the caller's; either a wallet or a phone is on the other side."""
+
+    tenant_id: str
+    transaction_id: UUID
+    kind: Kind
+    user_id: UUID
+    group_wallet_id: UUID
+    currency: str
+    amount_minor: int
+    wallet_id: UUID | None = None
+    phone: str = ""
+    hold_id: UUID | None = None
+
+    def fits(self, found: Transaction) -> bool:
+        """Whether a transaction is what this order made."""
+        group, other = found.payee, found.payer
+        if self.kind is Kind.GROUP_PAYOUT:
+            group, other = other, group
+        amounts = (found.currency, found.amount_minor + found.receivable_minor)
+        return (
+            (found.kind, found.phone, found.hold_id) == (self.kind, self.phone, self.hold_id)
+            and (group.wallet_id, other.wallet_id) == (self.group_wallet_id, self.wallet_id)
+            # What was settled by people after another amount had moved keeps its order's currency only.
+            and (amounts == (self.currency, self.amount_minor) or found.outcome_minor is not None)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ __all__ = [
     "ReviewAlreadyProposed",
     "ReviewClosed",
     "SecondPersonRequired",
+    "TransactionExists",
     "TransactionNotInReview",
     "TransactionNotReversible",
     "TransactionTooOld",
@@ -110,6 +111,12 @@ class TransactionTooOld(PaymentsError):
     """The transaction could not be carried out within a day and was given up; nothing moved."""
 
     code, reason = "FAILED_PRECONDITION", "TRANSACTION_TOO_OLD"
+
+
+class TransactionExists(PaymentsError):
+    """The id belongs to another transaction."""
+
+    code, reason = "ALREADY_EXISTS", "TRANSACTION_EXISTS"
 
 
 class TransactionNotInReview(PaymentsError):

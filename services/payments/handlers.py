@@ -14,7 +14,7 @@ from hazina.payments.v1 import (
 from services.kit.identity import Call
 from services.kit.pages import Pages
 from services.payments import convert
-from services.payments.operations import orders, provider, reading, review
+from services.payments.operations import group_orders, orders, provider, reading, review
 from services.payments.operations.desk import Desk
 
 __all__ = ["GroupPaymentHandlers", "HookHandlers", "PaymentHandlers", "ReviewHandlers"]
@@ -210,6 +210,29 @@ class HookHandlers:
 
 
 class GroupPaymentHandlers:
-    """`hazina.payments.v1.GroupPaymentService`: in the contract, and answered NOT_YET_AVAILABLE."""
+    """`hazina.payments.v1.GroupPaymentService`."""
 
-    contract = group_payment_service_pb2.DESCRIPTOR.services_by_name["GroupPaymentService"]
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def CreateContribution(
+        self, request: group_payment_service_pb2.CreateContributionRequest, call: Call
+    ) -> group_payment_service_pb2.CreateContributionResponse:
+        made = await group_orders.create(self._desk, call, convert.contribution_order(request))
+        transaction = convert.transaction(made, viewer_id=None)
+        return group_payment_service_pb2.CreateContributionResponse(transaction=transaction)
+
+    async def PreviewGroupPayout(
+        self, request: group_payment_service_pb2.PreviewGroupPayoutRequest, call: Call
+    ) -> group_payment_service_pb2.PreviewGroupPayoutResponse:
+        order = convert.payout_order(request)
+        fee_minor = await group_orders.preview_payout(self._desk, order)
+        fee = convert.money(order.currency, fee_minor)
+        return group_payment_service_pb2.PreviewGroupPayoutResponse(fee=fee)
+
+    async def CreateGroupPayout(
+        self, request: group_payment_service_pb2.CreateGroupPayoutRequest, call: Call
+    ) -> group_payment_service_pb2.CreateGroupPayoutResponse:
+        made = await group_orders.create(self._desk, call, convert.payout_order(request))
+        transaction = convert.transaction(made, viewer_id=None)
+        return group_payment_service_pb2.CreateGroupPayoutResponse(transaction=transaction)

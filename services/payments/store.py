@@ -76,6 +76,14 @@ async def find_transaction(
     return None if row is None else _transaction(row)
 
 
+async def lock_new(session: Session, transaction_id: UUID) -> bool:
+    """Whether the id is still free; a twin that uses it at the same time is waited for."""
+    await session.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended(:id, 0))"), {"id": str(transaction_id)}
+    )
+    return await find_transaction(session, transaction_id) is None
+
+
 async def take_lease(
     session: Session, transaction_id: UUID, *, lease_id: UUID, now: datetime, lease: timedelta
 ) -> Transaction | None:
@@ -206,6 +214,7 @@ def _transaction_values(t: Transaction) -> dict[str, Any]:
         "failure_reason": t.failure_reason,
         "failure_message": t.failure_message,
         "reversal_transaction_id": t.reversal_transaction_id,
+        "hold_id": t.hold_id,
         "create_time": t.create_time,
         "update_time": t.update_time,
         "complete_time": t.complete_time,
@@ -242,6 +251,7 @@ def _transaction(row: Row[Any]) -> Transaction:
         failure_reason=row.failure_reason,
         failure_message=row.failure_message,
         reversal_transaction_id=row.reversal_transaction_id,
+        hold_id=row.hold_id,
         create_time=row.create_time,
         update_time=row.update_time,
         complete_time=row.complete_time,

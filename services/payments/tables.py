@@ -85,6 +85,7 @@ transaction = Table(
     _time("create_time"),
     _time("update_time"),
     _time("complete_time", nullable=True),
+    Column("hold_id", Uuid, comment="What the group held for its payout"),
     PrimaryKeyConstraint("tenant_id", "id"),
     Index("transaction_of_payer", "tenant_id", "payer_user_id", "id"),
     Index("transaction_of_payee", "tenant_id", "payee_user_id", "id"),

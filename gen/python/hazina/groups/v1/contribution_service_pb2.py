@@ -30,7 +30,7 @@ from hazina.policy.v1 import policy_pb2 as hazina_dot_policy_dot_v1_dot_policy__
 from hazina.type.v1 import money_pb2 as hazina_dot_type_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+hazina/groups/v1/contribution_service.proto\x12\x10hazina.groups.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1chazina/groups/v1/group.proto\x1a\x1dhazina/policy/v1/policy.proto\x1a\x1ahazina/type/v1/money.proto\"\xa9\x03\n\x0c\x43ontribution\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08group_id\x18\x02 \x01(\t\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x04 \x01(\t\x12%\n\x06\x61mount\x18\x05 \x01(\x0b\x32\x15.hazina.type.v1.Money\x12\x35\n\x06method\x18\x06 \x01(\x0e\x32%.hazina.groups.v1.Contribution.Method\x12\x33\n\x05state\x18\x07 \x01(\x0e\x32$.hazina.groups.v1.Contribution.State\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"H\n\x06Method\x12\x16\n\x12METHOD_UNSPECIFIED\x10\x00\x12\n\n\x06WALLET\x10\x01\x12\x10\n\x0cMOBILE_MONEY\x10\x02\x12\x08\n\x04\x43\x41SH\x10\x03\"F\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07PENDING\x10\x01\x12\r\n\tCOMPLETED\x10\x02\x12\n\n\x06\x46\x41ILED\x10\x03\"\xd6\x02\n\x19\x43reateContributionRequest\x12\x1a\n\x08group_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12o\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x15.hazina.type.v1.MoneyBH\xbaHE\xba\x01?\n\x0f\x61mount.positive\x12\x16must be more than zero\x1a\x14this.minor_units > 0\xc8\x01\x01\x12$\n\x10source_wallet_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01H\x00\x12\x41\n\x0cmobile_money\x18\x04 \x01(\x0b\x32).hazina.groups.v1.ContributionMobileMoneyH\x00\x12\x32\n\x04\x63\x61sh\x18\x05 \x01(\x0b\x32\".hazina.groups.v1.ContributionCashH\x00\x42\x0f\n\x06source\x12\x05\xbaH\x02\x08\x01\"3\n\x17\x43ontributionMobileMoney\x12\x18\n\x05phone\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x07\x18\x14\"|\n\x10\x43ontributionCash\x12h\n\x07user_id\x18\x01 \x01(\tBW\xbaHTrR2P^([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})?$\"R\n\x1a\x43reateContributionResponse\x12\x34\n\x0c\x63ontribution\x18\x01 \x01(\x0b\x32\x1e.hazina.groups.v1.Contribution\"p\n\x18ListContributionsRequest\x12\x1a\n\x08group_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\"\xe7\x01\n\x19ListContributionsResponse\x12\x35\n\rcontributions\x18\x01 \x03(\x0b\x32\x1e.hazina.groups.v1.Contribution\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12$\n\x05total\x18\x03 \x01(\x0b\x32\x15.hazina.type.v1.Money\x12)\n\ncash_total\x18\x04 \x01(\x0b\x32\x15.hazina.type.v1.Money\x12)\n\x07members\x18\x05 \x03(\x0b\x32\x18.hazina.groups.v1.Member\"[\n\x1a\x43onfirmContributionRequest\x12\x1a\n\x08group_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12!\n\x0f\x63ontribution_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"S\n\x1b\x43onfirmContributionResponse\x12\x34\n\x0c\x63ontribution\x18\x01 \x01(\x0b\x32\x1e.hazina.groups.v1.Contribution\"B\n\x1a\x42\x61tchGetGroupTotalsRequest\x12$\n\tgroup_ids\x18\x01 \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x08\x01\x10\x64\"\x05r\x03\xb0\x01\x01\"R\n\x1b\x42\x61tchGetGroupTotalsResponse\x12\x33\n\x0cgroup_totals\x18\x01 \x03(\x0b\x32\x1d.hazina.groups.v1.GroupTotals\"\xc2\x01\n\x0bGroupTotals\x12\x10\n\x08group_id\x18\x01 \x01(\t\x12*\n\x0b\x63ontributed\x18\x02 \x01(\x0b\x32\x15.hazina.type.v1.Money\x12\'\n\x08paid_out\x18\x03 \x01(\x0b\x32\x15.hazina.type.v1.Money\x12(\n\tavailable\x18\x04 \x01(\x0b\x32\x15.hazina.type.v1.Money\x12\"\n\x03own\x18\x05 \x01(\x0b\x32\x15.hazina.type.v1.Money2\xdc\x07\n\x13\x43ontributionService\x12\x9c\x02\n\x12\x43reateContribution\x12+.hazina.groups.v1.CreateContributionRequest\x1a,.hazina.groups.v1.CreateContributionResponse\"\xaa\x01\xba\xd7\x18t\x08\x02\x12\ngroups.use \x01*\x02\x08\n0\x02H\x01R\tNOT_FOUNDR\x10ROLE_NOT_ALLOWEDR\x12INSUFFICIENT_FUNDSR\x11\x43URRENCY_MISMATCHR\x16IDEMPOTENCY_KEY_REUSED\x82\xd3\xe4\x93\x02,\"\'/api/v1/groups/{group_id}/contributions:\x01*\x12\xc2\x01\n\x11ListContributions\x12*.hazina.groups.v1.ListContributionsRequest\x1a+.hazina.groups.v1.ListContributionsResponse\"T\xba\xd7\x18!\x08\x02\x12\ngroups.use \x02*\x02\x08\x05\x30\x01R\tNOT_FOUND\x82\xd3\xe4\x93\x02)\x12\'/api/v1/groups/{group_id}/contributions\x12\x9c\x02\n\x13\x43onfirmContribution\x12,.hazina.groups.v1.ConfirmContributionRequest\x1a-.hazina.groups.v1.ConfirmContributionResponse\"\xa7\x01\xba\xd7\x18W\x08\x02\x12\ngroups.use \x01*\x02\x08\n0\x02H\x01R\tNOT_FOUNDR\x1a\x43ONTRIBUTION_STATE_INVALIDR\x16IDEMPOTENCY_KEY_REUSED\x82\xd3\xe4\x93\x02\x46\"A/api/v1/groups/{group_id}/contributions/{contribution_id}:confirm:\x01*\x12\xc1\x01\n\x13\x42\x61tchGetGroupTotals\x12,.hazina.groups.v1.BatchGetGroupTotalsRequest\x1a-.hazina.groups.v1.BatchGetGroupTotalsResponse\"M\xba\xd7\x18!\x08\x02\x12\ngroups.use \x03*\x02\x08\x05\x30\x01R\tNOT_FOUND\x82\xd3\xe4\x93\x02\"\"\x1d/api/v1/groups:batchGetTotals:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+hazina/groups/v1/contribution_service.proto\x12\x10hazina.groups.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1chazina/groups/v1/group.proto\x1a\x1dhazina/policy/v1/policy.proto\x1a\x1ahazina/type/v1/money.proto\"\xcf\x03\n\x0c\x43ontribution\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08group_id\x18\x02 \x01(\t\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x04 \x01(\t\x12%\n\x06\x61mount\x18\x05 \x01(\x0b\x32\x15.hazina.type.v1.Money\x12\x35\n\x06method\x18\x06 \x01(\x0e\x32%.hazina.groups.v1.Contribution.Method\x12\x33\n\x05state\x18\x07 \x01(\x0e\x32$.hazina.groups.v1.Contribution.State\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x66\x61ilure_reason\x18\t \x01(\t\"H\n\x06Method\x12\x16\n\x12METHOD_UNSPECIFIED\x10\x00\x12\n\n\x06WALLET\x10\x01\x12\x10\n\x0cMOBILE_MONEY\x10\x02\x12\x08\n\x04\x43\x41SH\x10\x03\"T\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07PENDING\x10\x01\x12\r\n\tCOMPLETED\x10\x02\x12\n\n\x06\x46\x41ILED\x10\x03\x12\x0c\n\x08REVERSED\x10\x04\"\xd6\x02\n\x19\x43reateContributionRequest\x12\x1a\n\x08group_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12o\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x15.hazina.type.v1.MoneyBH\xbaHE\xba\x01?\n\x0f\x61mount.positive\x12\x16must be more than zero\x1a\x14this.minor_units > 0\xc8\x01\x01\x12$\n\x10source_wallet_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01H\x00\x12\x41\n\x0cmobile_money\x18\x04 \x01(\x0b\x32).hazina.groups.v1.ContributionMobileMoneyH\x00\x12\x32\n\x04\x63\x61sh\x18\x05 \x01(\x0b\x32\".hazina.groups.v1.ContributionCashH\x00\x42\x0f\n\x06source\x12\x05\xbaH\x02\x08\x01\"3\n\x17\x43ontributionMobileMoney\x12\x18\n\x05phone\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x07\x18\x14\"|\n\x10\x43ontributionCash\x12h\n\x07user_id\x18\x01 \x01(\tBW\xbaHTrR2P^([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})?$\"R\n\x1a\x43reateContributionResponse\x12\x34\n\x0c\x63ontribution\x18\x01 \x01(\x0b\x32\x1e.hazina.groups.v1.Contribution\"p\n\x18ListContributionsRequest\x12\x1a\n\x08group_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\"\xe7\x01\n\x19ListContributionsResponse\x12\x35\n\rcontributions\x18\x01 \x03(\x0b\x32\x1e.hazina.groups.v1.Contribution\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12$\n\x05total\x18\x03 \x01(\x0b\x32\x15.hazina.type.v1.Money\x12)\n\ncash_total\x18\x04 \x01(\x0b\x32\x15.hazina.type.v1.Money\x12)\n\x07members\x18\x05 \x03(\x0b\x32\x18.hazina.groups.v1.Member\"[\n\x1a\x43onfirmContributionRequest\x12\x1a\n\x08group_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12!\n\x0f\x63ontribution_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"S\n\x1b\x43onfirmContributionResponse\x12\x34\n\x0c\x63ontribution\x18\x01 \x01(\x0b\x32\x1e.hazina.groups.v1.Contribution\"B\n\x1a\x42\x61tchGetGroupTotalsRequest\x12$\n\tgroup_ids\x18\x01 \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x08\x01\x10\x64\"\x05r\x03\xb0\x01\x01\"R\n\x1b\x42\x61tchGetGroupTotalsResponse\x12\x33\n\x0cgroup_totals\x18\x01 \x03(\x0b\x32\x1d.hazina.groups.v1.GroupTotals\"\xc2\x01\n\x0bGroupTotals\x12\x10\n\x08group_id\x18\x01 \x01(\t\x12*\n\x0b\x63ontributed\x18\x02 \x01(\x0b\x32\x15.hazina.type.v1.Money\x12\'\n\x08paid_out\x18\x03 \x01(\x0b\x32\x15.hazina.type.v1.Money\x12(\n\tavailable\x18\x04 \x01(\x0b\x32\x15.hazina.type.v1.Money\x12\"\n\x03own\x18\x05 \x01(\x0b\x32\x15.hazina.type.v1.Money2\xdb\x08\n\x13\x43ontributionService\x12\x9b\x03\n\x12\x43reateContribution\x12+.hazina.groups.v1.CreateContributionRequest\x1a,.hazina.groups.v1.CreateContributionResponse\"\xa9\x02\xba\xd7\x18\xf2\x01\x08\x02\x12\ngroups.use \x01*\x02\x08\n0\x02H\x01R\tNOT_FOUNDR\x10ROLE_NOT_ALLOWEDR\x12INSUFFICIENT_FUNDSR\x11\x43URRENCY_MISMATCHR\x10WALLET_NOT_FOUNDR\rWALLET_FROZENR\x12\x41MOUNT_NOT_PAYABLER\x13\x41MOUNT_OUT_OF_RANGER\x0f\x41MOUNT_OVERFLOWR\x12RAIL_NOT_AVAILABLER\rPHONE_INVALIDR\x16IDEMPOTENCY_KEY_REUSED\x82\xd3\xe4\x93\x02,\"\'/api/v1/groups/{group_id}/contributions:\x01*\x12\xc2\x01\n\x11ListContributions\x12*.hazina.groups.v1.ListContributionsRequest\x1a+.hazina.groups.v1.ListContributionsResponse\"T\xba\xd7\x18!\x08\x02\x12\ngroups.use \x02*\x02\x08\x05\x30\x01R\tNOT_FOUND\x82\xd3\xe4\x93\x02)\x12\'/api/v1/groups/{group_id}/contributions\x12\x9c\x02\n\x13\x43onfirmContribution\x12,.hazina.groups.v1.ConfirmContributionRequest\x1a-.hazina.groups.v1.ConfirmContributionResponse\"\xa7\x01\xba\xd7\x18W\x08\x02\x12\ngroups.use \x01*\x02\x08\n0\x02H\x01R\tNOT_FOUNDR\x1a\x43ONTRIBUTION_STATE_INVALIDR\x16IDEMPOTENCY_KEY_REUSED\x82\xd3\xe4\x93\x02\x46\"A/api/v1/groups/{group_id}/contributions/{contribution_id}:confirm:\x01*\x12\xc1\x01\n\x13\x42\x61tchGetGroupTotals\x12,.hazina.groups.v1.BatchGetGroupTotalsRequest\x1a-.hazina.groups.v1.BatchGetGroupTotalsResponse\"M\xba\xd7\x18!\x08\x02\x12\ngroups.use \x03*\x02\x08\x05\x30\x01R\tNOT_FOUND\x82\xd3\xe4\x93\x02\"\"\x1d/api/v1/groups:batchGetTotals:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -62,7 +62,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BATCHGETGROUPTOTALSREQUEST'].fields_by_name['group_ids']._loaded_options = None
   _globals['_BATCHGETGROUPTOTALSREQUEST'].fields_by_name['group_ids']._serialized_options = b'\272H\016\222\001\013\010\001\020d\"\005r\003\260\001\001'
   _globals['_CONTRIBUTIONSERVICE'].methods_by_name['CreateContribution']._loaded_options = None
-  _globals['_CONTRIBUTIONSERVICE'].methods_by_name['CreateContribution']._serialized_options = b'\272\327\030t\010\002\022\ngroups.use \001*\002\010\n0\002H\001R\tNOT_FOUNDR\020ROLE_NOT_ALLOWEDR\022INSUFFICIENT_FUNDSR\021CURRENCY_MISMATCHR\026IDEMPOTENCY_KEY_REUSED\202\323\344\223\002,\"\'/api/v1/groups/{group_id}/contributions:\001*'
+  _globals['_CONTRIBUTIONSERVICE'].methods_by_name['CreateContribution']._serialized_options = b'\272\327\030\362\001\010\002\022\ngroups.use \001*\002\010\n0\002H\001R\tNOT_FOUNDR\020ROLE_NOT_ALLOWEDR\022INSUFFICIENT_FUNDSR\021CURRENCY_MISMATCHR\020WALLET_NOT_FOUNDR\rWALLET_FROZENR\022AMOUNT_NOT_PAYABLER\023AMOUNT_OUT_OF_RANGER\017AMOUNT_OVERFLOWR\022RAIL_NOT_AVAILABLER\rPHONE_INVALIDR\026IDEMPOTENCY_KEY_REUSED\202\323\344\223\002,\"\'/api/v1/groups/{group_id}/contributions:\001*'
   _globals['_CONTRIBUTIONSERVICE'].methods_by_name['ListContributions']._loaded_options = None
   _globals['_CONTRIBUTIONSERVICE'].methods_by_name['ListContributions']._serialized_options = b'\272\327\030!\010\002\022\ngroups.use \002*\002\010\0050\001R\tNOT_FOUND\202\323\344\223\002)\022\'/api/v1/groups/{group_id}/contributions'
   _globals['_CONTRIBUTIONSERVICE'].methods_by_name['ConfirmContribution']._loaded_options = None
@@ -70,33 +70,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONTRIBUTIONSERVICE'].methods_by_name['BatchGetGroupTotals']._loaded_options = None
   _globals['_CONTRIBUTIONSERVICE'].methods_by_name['BatchGetGroupTotals']._serialized_options = b'\272\327\030!\010\002\022\ngroups.use \003*\002\010\0050\001R\tNOT_FOUND\202\323\344\223\002\"\"\035/api/v1/groups:batchGetTotals:\001*'
   _globals['_CONTRIBUTION']._serialized_start=247
-  _globals['_CONTRIBUTION']._serialized_end=672
-  _globals['_CONTRIBUTION_METHOD']._serialized_start=528
-  _globals['_CONTRIBUTION_METHOD']._serialized_end=600
-  _globals['_CONTRIBUTION_STATE']._serialized_start=602
-  _globals['_CONTRIBUTION_STATE']._serialized_end=672
-  _globals['_CREATECONTRIBUTIONREQUEST']._serialized_start=675
-  _globals['_CREATECONTRIBUTIONREQUEST']._serialized_end=1017
-  _globals['_CONTRIBUTIONMOBILEMONEY']._serialized_start=1019
-  _globals['_CONTRIBUTIONMOBILEMONEY']._serialized_end=1070
-  _globals['_CONTRIBUTIONCASH']._serialized_start=1072
-  _globals['_CONTRIBUTIONCASH']._serialized_end=1196
-  _globals['_CREATECONTRIBUTIONRESPONSE']._serialized_start=1198
-  _globals['_CREATECONTRIBUTIONRESPONSE']._serialized_end=1280
-  _globals['_LISTCONTRIBUTIONSREQUEST']._serialized_start=1282
-  _globals['_LISTCONTRIBUTIONSREQUEST']._serialized_end=1394
-  _globals['_LISTCONTRIBUTIONSRESPONSE']._serialized_start=1397
-  _globals['_LISTCONTRIBUTIONSRESPONSE']._serialized_end=1628
-  _globals['_CONFIRMCONTRIBUTIONREQUEST']._serialized_start=1630
-  _globals['_CONFIRMCONTRIBUTIONREQUEST']._serialized_end=1721
-  _globals['_CONFIRMCONTRIBUTIONRESPONSE']._serialized_start=1723
-  _globals['_CONFIRMCONTRIBUTIONRESPONSE']._serialized_end=1806
-  _globals['_BATCHGETGROUPTOTALSREQUEST']._serialized_start=1808
-  _globals['_BATCHGETGROUPTOTALSREQUEST']._serialized_end=1874
-  _globals['_BATCHGETGROUPTOTALSRESPONSE']._serialized_start=1876
-  _globals['_BATCHGETGROUPTOTALSRESPONSE']._serialized_end=1958
-  _globals['_GROUPTOTALS']._serialized_start=1961
-  _globals['_GROUPTOTALS']._serialized_end=2155
-  _globals['_CONTRIBUTIONSERVICE']._serialized_start=2158
-  _globals['_CONTRIBUTIONSERVICE']._serialized_end=3146
+  _globals['_CONTRIBUTION']._serialized_end=710
+  _globals['_CONTRIBUTION_METHOD']._serialized_start=552
+  _globals['_CONTRIBUTION_METHOD']._serialized_end=624
+  _globals['_CONTRIBUTION_STATE']._serialized_start=626
+  _globals['_CONTRIBUTION_STATE']._serialized_end=710
+  _globals['_CREATECONTRIBUTIONREQUEST']._serialized_start=713
+  _globals['_CREATECONTRIBUTIONREQUEST']._serialized_end=1055
+  _globals['_CONTRIBUTIONMOBILEMONEY']._serialized_start=1057
+  _globals['_CONTRIBUTIONMOBILEMONEY']._serialized_end=1108
+  _globals['_CONTRIBUTIONCASH']._serialized_start=1110
+  _globals['_CONTRIBUTIONCASH']._serialized_end=1234
+  _globals['_CREATECONTRIBUTIONRESPONSE']._serialized_start=1236
+  _globals['_CREATECONTRIBUTIONRESPONSE']._serialized_end=1318
+  _globals['_LISTCONTRIBUTIONSREQUEST']._serialized_start=1320
+  _globals['_LISTCONTRIBUTIONSREQUEST']._serialized_end=1432
+  _globals['_LISTCONTRIBUTIONSRESPONSE']._serialized_start=1435
+  _globals['_LISTCONTRIBUTIONSRESPONSE']._serialized_end=1666
+  _globals['_CONFIRMCONTRIBUTIONREQUEST']._serialized_start=1668
+  _globals['_CONFIRMCONTRIBUTIONREQUEST']._serialized_end=1759
+  _globals['_CONFIRMCONTRIBUTIONRESPONSE']._serialized_start=1761
+  _globals['_CONFIRMCONTRIBUTIONRESPONSE']._serialized_end=1844
+  _globals['_BATCHGETGROUPTOTALSREQUEST']._serialized_start=1846
+  _globals['_BATCHGETGROUPTOTALSREQUEST']._serialized_end=1912
+  _globals['_BATCHGETGROUPTOTALSRESPONSE']._serialized_start=1914
+  _globals['_BATCHGETGROUPTOTALSRESPONSE']._serialized_end=1996
+  _globals['_GROUPTOTALS']._serialized_start=1999
+  _globals['_GROUPTOTALS']._serialized_end=2193
+  _globals['_CONTRIBUTIONSERVICE']._serialized_start=2196
+  _globals['_CONTRIBUTIONSERVICE']._serialized_end=3311
 # @@protoc_insertion_point(module_scope)

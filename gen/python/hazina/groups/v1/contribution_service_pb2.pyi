@@ -69,6 +69,8 @@ class Contribution(_message.Message):
         """Done."""
         FAILED: Contribution._State.ValueType  # 3
         """It did not happen."""
+        REVERSED: Contribution._State.ValueType  # 4
+        """Staff undid it."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Where it stands."""
@@ -81,6 +83,8 @@ class Contribution(_message.Message):
     """Done."""
     FAILED: Contribution.State.ValueType  # 3
     """It did not happen."""
+    REVERSED: Contribution.State.ValueType  # 4
+    """Staff undid it."""
 
     ID_FIELD_NUMBER: _builtins.int
     GROUP_ID_FIELD_NUMBER: _builtins.int
@@ -90,8 +94,9 @@ class Contribution(_message.Message):
     METHOD_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    FAILURE_REASON_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """UUIDv7; also the id of the transaction."""
+    """UUIDv7; but for cash also the id of the transaction."""
     group_id: _builtins.str
     """Group."""
     user_id: _builtins.str
@@ -102,6 +107,8 @@ class Contribution(_message.Message):
     """How it was paid."""
     state: Global___Contribution.State.ValueType
     """Where it stands."""
+    failure_reason: _builtins.str
+    """Why it failed: a value of ErrorReason here or in payments; empty otherwise."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """How much."""
@@ -121,10 +128,11 @@ class Contribution(_message.Message):
         method: Global___Contribution.Method.ValueType = ...,
         state: Global___Contribution.State.ValueType = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        failure_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "create_time", b"create_time", "display_name", b"display_name", "group_id", b"group_id", "id", b"id", "method", b"method", "state", b"state", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "create_time", b"create_time", "display_name", b"display_name", "failure_reason", b"failure_reason", "group_id", b"group_id", "id", b"id", "method", b"method", "state", b"state", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -301,7 +309,7 @@ class ListContributionsResponse(_message.Message):
 
     @_builtins.property
     def members(self) -> _containers.RepeatedCompositeFieldContainer[_group_pb2.Member]:
-        """Totals for each member, by name. Only on the first page."""
+        """Totals of each member, by name. Only on the first page."""
 
     def __init__(
         self,
@@ -331,7 +339,7 @@ class ConfirmContributionRequest(_message.Message):
     group_id: _builtins.str
     """The group."""
     contribution_id: _builtins.str
-    """A cash contribution of the caller."""
+    """A cash contribution that waits for the caller."""
     def __init__(
         self,
         *,

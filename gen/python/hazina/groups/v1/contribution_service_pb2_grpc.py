@@ -76,7 +76,8 @@ class ContributionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ConfirmContribution(self, request, context):
-        """The member confirms cash that the treasurer recorded. Repeating it changes nothing.
+        """A second person confirms cash: the member what was recorded for them; a treasurer, an admin or an owner what the member
+        recorded.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

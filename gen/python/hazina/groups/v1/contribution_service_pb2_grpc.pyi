@@ -38,7 +38,9 @@ class ContributionServiceStub:
     ListContributions: _grpc.UnaryUnaryMultiCallable[_contribution_service_pb2.ListContributionsRequest, _contribution_service_pb2.ListContributionsResponse]
     """Contributions of a group, newest first, with totals for each member and the group."""
     ConfirmContribution: _grpc.UnaryUnaryMultiCallable[_contribution_service_pb2.ConfirmContributionRequest, _contribution_service_pb2.ConfirmContributionResponse]
-    """The member confirms cash that the treasurer recorded. Repeating it changes nothing."""
+    """A second person confirms cash: the member what was recorded for them; a treasurer, an admin or an owner what the member
+    recorded.
+    """
     BatchGetGroupTotals: _grpc.UnaryUnaryMultiCallable[_contribution_service_pb2.BatchGetGroupTotalsRequest, _contribution_service_pb2.BatchGetGroupTotalsResponse]
     """Totals of many groups that the caller belongs to, in one call; refused as a whole if one is not."""
 
@@ -52,7 +54,9 @@ class ContributionServiceAsyncStub(ContributionServiceStub):
     ListContributions: _aio.UnaryUnaryMultiCallable[_contribution_service_pb2.ListContributionsRequest, _contribution_service_pb2.ListContributionsResponse]  # type: ignore[assignment]
     """Contributions of a group, newest first, with totals for each member and the group."""
     ConfirmContribution: _aio.UnaryUnaryMultiCallable[_contribution_service_pb2.ConfirmContributionRequest, _contribution_service_pb2.ConfirmContributionResponse]  # type: ignore[assignment]
-    """The member confirms cash that the treasurer recorded. Repeating it changes nothing."""
+    """A second person confirms cash: the member what was recorded for them; a treasurer, an admin or an owner what the member
+    recorded.
+    """
     BatchGetGroupTotals: _aio.UnaryUnaryMultiCallable[_contribution_service_pb2.BatchGetGroupTotalsRequest, _contribution_service_pb2.BatchGetGroupTotalsResponse]  # type: ignore[assignment]
     """Totals of many groups that the caller belongs to, in one call; refused as a whole if one is not."""
 
@@ -81,7 +85,9 @@ class ContributionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _contribution_service_pb2.ConfirmContributionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_contribution_service_pb2.ConfirmContributionResponse, _abc.Awaitable[_contribution_service_pb2.ConfirmContributionResponse]]:
-        """The member confirms cash that the treasurer recorded. Repeating it changes nothing."""
+        """A second person confirms cash: the member what was recorded for them; a treasurer, an admin or an owner what the member
+        recorded.
+        """
 
     @_abc_1.abstractmethod
     def BatchGetGroupTotals(

@@ -36,13 +36,13 @@ class Role(_message.Message):
         KIND_UNSPECIFIED: Role._Kind.ValueType  # 0
         """Never valid."""
         OWNER: Role._Kind.ValueType  # 1
-        """Everything, and gives the place on. There is always one."""
+        """Everything, and gives the place on. There is always one at least."""
         ADMIN: Role._Kind.ValueType  # 2
-        """Invites, changes roles, approves withdrawals."""
+        """Invites, removes, changes roles below the owner, changes the group, records cash, approves withdrawals."""
         TREASURER: Role._Kind.ValueType  # 3
-        """Records cash, sees every member's figures."""
+        """Records and confirms cash."""
         SECRETARY: Role._Kind.ValueType  # 4
-        """Invites, sends reminders."""
+        """Invites members."""
         MEMBER: Role._Kind.ValueType  # 5
         """Contributes, asks for withdrawals, sees the group."""
 
@@ -52,13 +52,13 @@ class Role(_message.Message):
     KIND_UNSPECIFIED: Role.Kind.ValueType  # 0
     """Never valid."""
     OWNER: Role.Kind.ValueType  # 1
-    """Everything, and gives the place on. There is always one."""
+    """Everything, and gives the place on. There is always one at least."""
     ADMIN: Role.Kind.ValueType  # 2
-    """Invites, changes roles, approves withdrawals."""
+    """Invites, removes, changes roles below the owner, changes the group, records cash, approves withdrawals."""
     TREASURER: Role.Kind.ValueType  # 3
-    """Records cash, sees every member's figures."""
+    """Records and confirms cash."""
     SECRETARY: Role.Kind.ValueType  # 4
-    """Invites, sends reminders."""
+    """Invites members."""
     MEMBER: Role.Kind.ValueType  # 5
     """Contributes, asks for withdrawals, sees the group."""
 
@@ -108,7 +108,7 @@ class Group(_message.Message):
     exit_rule: Global___ExitRule.Kind.ValueType
     """What happens to contributions of a member who leaves."""
     etag: _builtins.str
-    """Changes with every change of the group."""
+    """Changes with every change of the name, description, rules or schedule."""
     @_builtins.property
     def approval_policy(self) -> Global___ApprovalPolicy:
         """Who must approve withdrawals."""
@@ -184,7 +184,7 @@ class ApprovalPolicy(_message.Message):
     kind: Global___ApprovalPolicy.Kind.ValueType
     """How approvals are counted."""
     approvals_needed: _builtins.int
-    """For QUORUM: how many."""
+    """For QUORUM: how many, 1 or more."""
     @_builtins.property
     def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___ApprovalStep]:
         """For BY_AMOUNT: steps with rising amounts. Above the last one every owner and admin must approve."""
@@ -265,7 +265,7 @@ class ContributionSchedule(_message.Message):
     period: Global___ContributionSchedule.Period.ValueType
     """How often."""
     due_day: _builtins.int
-    """The day that it is due."""
+    """The day that it is due: 1 to 7 for WEEKLY, 1 to 28 for MONTHLY."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """How much each time."""
@@ -300,7 +300,7 @@ class ExitRule(_message.Message):
         KIND_UNSPECIFIED: ExitRule._Kind.ValueType  # 0
         """Means PAY_OUT."""
         PAY_OUT: ExitRule._Kind.ValueType  # 1
-        """They are paid back to the member's wallet."""
+        """What they paid from wallets and by mobile money is paid back to the member's wallet. Cash is settled by hand."""
         FORFEIT: ExitRule._Kind.ValueType  # 2
         """They stay with the group."""
 
@@ -310,7 +310,7 @@ class ExitRule(_message.Message):
     KIND_UNSPECIFIED: ExitRule.Kind.ValueType  # 0
     """Means PAY_OUT."""
     PAY_OUT: ExitRule.Kind.ValueType  # 1
-    """They are paid back to the member's wallet."""
+    """What they paid from wallets and by mobile money is paid back to the member's wallet. Cash is settled by hand."""
     FORFEIT: ExitRule.Kind.ValueType  # 2
     """They stay with the group."""
 
@@ -345,11 +345,13 @@ class Member(_message.Message):
     """What they may do."""
     @_builtins.property
     def contributed(self) -> _money_pb2.Money:
-        """What they contributed in all."""
+        """What they contributed in all, cash included."""
 
     @_builtins.property
     def behind(self) -> _money_pb2.Money:
-        """What is due and not paid; zero without a schedule."""
+        """What was due before today (UTC) and is not paid; zero without a schedule. Counted from joining, or from the last change of
+        the schedule.
+        """
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:

@@ -179,7 +179,7 @@ class UpdateGroupRequest(_message.Message):
     """The group."""
     @_builtins.property
     def group(self) -> _group_pb2.Group:
-        """New values, with the `etag` that was read."""
+        """New values, with the `etag` that was read; without one, whatever stands is changed."""
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:

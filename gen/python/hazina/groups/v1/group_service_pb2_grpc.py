@@ -130,7 +130,8 @@ class GroupServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateGroup(self, request, context):
-        """Changes name, description, approval policy, schedule or exit rule; only fields named in the mask.
+        """Changes name, description, approval_policy, contribution_schedule or exit_rule; only fields named in the mask. Withdrawals
+        that were asked for before keep their rules. A changed schedule counts from now on. Owners and admins may.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -144,14 +145,15 @@ class GroupServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ChangeMemberRole(self, request, context):
-        """Gives a member another role.
+        """Gives a member another role. Owners may give and take every role; admins those below the owner. Withdrawals that wait are
+        decided anew.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RemoveMember(self, request, context):
-        """Takes a member out of the group, by the group's exit rule.
+        """Takes a member out of the group, by the group's exit rule. Owners may take out everybody, admins everybody but owners.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -165,7 +167,9 @@ class GroupServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateInvitation(self, request, context):
-        """Invites a person by email or phone with a signed link that expires after 7 days.
+        """Invites a person by email or phone; it expires after 7 days. Who has no account yet gets a signed link, others a message in
+        the app. Owners and admins may invite to every role but OWNER, secretaries to MEMBER. A person who is invited already keeps
+        that invitation, with the new role.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,17 +42,24 @@ class GroupServiceStub:
     GetGroup: _grpc.UnaryUnaryMultiCallable[_group_service_pb2.GetGroupRequest, _group_pb2.Group]
     """One group that the caller belongs to."""
     UpdateGroup: _grpc.UnaryUnaryMultiCallable[_group_service_pb2.UpdateGroupRequest, _group_service_pb2.UpdateGroupResponse]
-    """Changes name, description, approval policy, schedule or exit rule; only fields named in the mask."""
+    """Changes name, description, approval_policy, contribution_schedule or exit_rule; only fields named in the mask. Withdrawals
+    that were asked for before keep their rules. A changed schedule counts from now on. Owners and admins may.
+    """
     ListMembers: _grpc.UnaryUnaryMultiCallable[_group_service_pb2.ListMembersRequest, _group_service_pb2.ListMembersResponse]
     """Members of a group with their figures, by name."""
     ChangeMemberRole: _grpc.UnaryUnaryMultiCallable[_group_service_pb2.ChangeMemberRoleRequest, _group_service_pb2.ChangeMemberRoleResponse]
-    """Gives a member another role."""
+    """Gives a member another role. Owners may give and take every role; admins those below the owner. Withdrawals that wait are
+    decided anew.
+    """
     RemoveMember: _grpc.UnaryUnaryMultiCallable[_group_service_pb2.RemoveMemberRequest, _empty_pb2.Empty]
-    """Takes a member out of the group, by the group's exit rule."""
+    """Takes a member out of the group, by the group's exit rule. Owners may take out everybody, admins everybody but owners."""
     LeaveGroup: _grpc.UnaryUnaryMultiCallable[_group_service_pb2.LeaveGroupRequest, _empty_pb2.Empty]
     """The caller leaves the group, by the group's exit rule."""
     CreateInvitation: _grpc.UnaryUnaryMultiCallable[_group_service_pb2.CreateInvitationRequest, _group_service_pb2.CreateInvitationResponse]
-    """Invites a person by email or phone with a signed link that expires after 7 days."""
+    """Invites a person by email or phone; it expires after 7 days. Who has no account yet gets a signed link, others a message in
+    the app. Owners and admins may invite to every role but OWNER, secretaries to MEMBER. A person who is invited already keeps
+    that invitation, with the new role.
+    """
     ListInvitations: _grpc.UnaryUnaryMultiCallable[_group_service_pb2.ListInvitationsRequest, _group_service_pb2.ListInvitationsResponse]
     """Invitations that wait for the caller, newest first."""
     GetInvitation: _grpc.UnaryUnaryMultiCallable[_group_service_pb2.GetInvitationRequest, _group_pb2.Invitation]
@@ -74,17 +81,24 @@ class GroupServiceAsyncStub(GroupServiceStub):
     GetGroup: _aio.UnaryUnaryMultiCallable[_group_service_pb2.GetGroupRequest, _group_pb2.Group]  # type: ignore[assignment]
     """One group that the caller belongs to."""
     UpdateGroup: _aio.UnaryUnaryMultiCallable[_group_service_pb2.UpdateGroupRequest, _group_service_pb2.UpdateGroupResponse]  # type: ignore[assignment]
-    """Changes name, description, approval policy, schedule or exit rule; only fields named in the mask."""
+    """Changes name, description, approval_policy, contribution_schedule or exit_rule; only fields named in the mask. Withdrawals
+    that were asked for before keep their rules. A changed schedule counts from now on. Owners and admins may.
+    """
     ListMembers: _aio.UnaryUnaryMultiCallable[_group_service_pb2.ListMembersRequest, _group_service_pb2.ListMembersResponse]  # type: ignore[assignment]
     """Members of a group with their figures, by name."""
     ChangeMemberRole: _aio.UnaryUnaryMultiCallable[_group_service_pb2.ChangeMemberRoleRequest, _group_service_pb2.ChangeMemberRoleResponse]  # type: ignore[assignment]
-    """Gives a member another role."""
+    """Gives a member another role. Owners may give and take every role; admins those below the owner. Withdrawals that wait are
+    decided anew.
+    """
     RemoveMember: _aio.UnaryUnaryMultiCallable[_group_service_pb2.RemoveMemberRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """Takes a member out of the group, by the group's exit rule."""
+    """Takes a member out of the group, by the group's exit rule. Owners may take out everybody, admins everybody but owners."""
     LeaveGroup: _aio.UnaryUnaryMultiCallable[_group_service_pb2.LeaveGroupRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """The caller leaves the group, by the group's exit rule."""
     CreateInvitation: _aio.UnaryUnaryMultiCallable[_group_service_pb2.CreateInvitationRequest, _group_service_pb2.CreateInvitationResponse]  # type: ignore[assignment]
-    """Invites a person by email or phone with a signed link that expires after 7 days."""
+    """Invites a person by email or phone; it expires after 7 days. Who has no account yet gets a signed link, others a message in
+    the app. Owners and admins may invite to every role but OWNER, secretaries to MEMBER. A person who is invited already keeps
+    that invitation, with the new role.
+    """
     ListInvitations: _aio.UnaryUnaryMultiCallable[_group_service_pb2.ListInvitationsRequest, _group_service_pb2.ListInvitationsResponse]  # type: ignore[assignment]
     """Invitations that wait for the caller, newest first."""
     GetInvitation: _aio.UnaryUnaryMultiCallable[_group_service_pb2.GetInvitationRequest, _group_pb2.Invitation]  # type: ignore[assignment]
@@ -127,7 +141,9 @@ class GroupServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _group_service_pb2.UpdateGroupRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_group_service_pb2.UpdateGroupResponse, _abc.Awaitable[_group_service_pb2.UpdateGroupResponse]]:
-        """Changes name, description, approval policy, schedule or exit rule; only fields named in the mask."""
+        """Changes name, description, approval_policy, contribution_schedule or exit_rule; only fields named in the mask. Withdrawals
+        that were asked for before keep their rules. A changed schedule counts from now on. Owners and admins may.
+        """
 
     @_abc_1.abstractmethod
     def ListMembers(
@@ -143,7 +159,9 @@ class GroupServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _group_service_pb2.ChangeMemberRoleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_group_service_pb2.ChangeMemberRoleResponse, _abc.Awaitable[_group_service_pb2.ChangeMemberRoleResponse]]:
-        """Gives a member another role."""
+        """Gives a member another role. Owners may give and take every role; admins those below the owner. Withdrawals that wait are
+        decided anew.
+        """
 
     @_abc_1.abstractmethod
     def RemoveMember(
@@ -151,7 +169,7 @@ class GroupServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _group_service_pb2.RemoveMemberRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """Takes a member out of the group, by the group's exit rule."""
+        """Takes a member out of the group, by the group's exit rule. Owners may take out everybody, admins everybody but owners."""
 
     @_abc_1.abstractmethod
     def LeaveGroup(
@@ -167,7 +185,10 @@ class GroupServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _group_service_pb2.CreateInvitationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_group_service_pb2.CreateInvitationResponse, _abc.Awaitable[_group_service_pb2.CreateInvitationResponse]]:
-        """Invites a person by email or phone with a signed link that expires after 7 days."""
+        """Invites a person by email or phone; it expires after 7 days. Who has no account yet gets a signed link, others a message in
+        the app. Owners and admins may invite to every role but OWNER, secretaries to MEMBER. A person who is invited already keeps
+        that invitation, with the new role.
+        """
 
     @_abc_1.abstractmethod
     def ListInvitations(

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from hazina.policy.v1 import policy_pb2 as hazina_dot_policy_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$hazina/groups/v1/groups_errors.proto\x12\x10hazina.groups.v1\x1a\x1dhazina/policy/v1/policy.proto*\xa6\x04\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x10ROLE_NOT_ALLOWED\x10\x01\x1a\x06\xc2\xd7\x18\x02\x08\x07\x12\x1a\n\x0e\x41LREADY_MEMBER\x10\x02\x1a\x06\xc2\xd7\x18\x02\x08\x06\x12\x1d\n\x11INVITATION_CLOSED\x10\x03\x1a\x06\xc2\xd7\x18\x02\x08\t\x12\x16\n\nLAST_OWNER\x10\x04\x1a\x06\xc2\xd7\x18\x02\x08\t\x12$\n\x18WITHDRAWAL_STATE_INVALID\x10\x05\x1a\x06\xc2\xd7\x18\x02\x08\t\x12#\n\x17WITHDRAWAL_NOT_APPROVED\x10\x06\x1a\x06\xc2\xd7\x18\x02\x08\t\x12\x18\n\x0cHOLD_EXPIRED\x10\x07\x1a\x06\xc2\xd7\x18\x02\x08\t\x12\x1b\n\x0f\x41LREADY_DECIDED\x10\x08\x1a\x06\xc2\xd7\x18\x02\x08\t\x12\x1e\n\x12REQUESTER_REQUIRED\x10\t\x1a\x06\xc2\xd7\x18\x02\x08\x07\x12\x1e\n\x12INSUFFICIENT_FUNDS\x10\n\x1a\x06\xc2\xd7\x18\x02\x08\t\x12\x1d\n\x11\x43URRENCY_MISMATCH\x10\x0b\x1a\x06\xc2\xd7\x18\x02\x08\x03\x12\x1f\n\x13RECIPIENT_NOT_FOUND\x10\x0c\x1a\x06\xc2\xd7\x18\x02\x08\x05\x12&\n\x1a\x43ONTRIBUTION_STATE_INVALID\x10\r\x1a\x06\xc2\xd7\x18\x02\x08\t\x12\x19\n\rETAG_MISMATCH\x10\x0e\x1a\x06\xc2\xd7\x18\x02\x08\n\x12\x1e\n\x12MEMBER_NOT_SETTLED\x10\x0f\x1a\x06\xc2\xd7\x18\x02\x08\t\x12#\n\x17\x41PPROVAL_POLICY_INVALID\x10\x10\x1a\x06\xc2\xd7\x18\x02\x08\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$hazina/groups/v1/groups_errors.proto\x12\x10hazina.groups.v1\x1a\x1dhazina/policy/v1/policy.proto*\xba\x06\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x10ROLE_NOT_ALLOWED\x10\x01\x1a\x06\xc2\xd7\x18\x02\x08\x07\x12\x1a\n\x0e\x41LREADY_MEMBER\x10\x02\x1a\x06\xc2\xd7\x18\x02\x08\x06\x12\x1d\n\x11INVITATION_CLOSED\x10\x03\x1a\x06\xc2\xd7\x18\x02\x08\t\x12\x16\n\nLAST_OWNER\x10\x04\x1a\x06\xc2\xd7\x18\x02\x08\t\x12$\n\x18WITHDRAWAL_STATE_INVALID\x10\x05\x1a\x06\xc2\xd7\x18\x02\x08\t\x12#\n\x17WITHDRAWAL_NOT_APPROVED\x10\x06\x1a\x06\xc2\xd7\x18\x02\x08\t\x12\x18\n\x0cHOLD_EXPIRED\x10\x07\x1a\x06\xc2\xd7\x18\x02\x08\t\x12\x1b\n\x0f\x41LREADY_DECIDED\x10\x08\x1a\x06\xc2\xd7\x18\x02\x08\t\x12\x1e\n\x12REQUESTER_REQUIRED\x10\t\x1a\x06\xc2\xd7\x18\x02\x08\x07\x12\x1e\n\x12INSUFFICIENT_FUNDS\x10\n\x1a\x06\xc2\xd7\x18\x02\x08\t\x12\x1d\n\x11\x43URRENCY_MISMATCH\x10\x0b\x1a\x06\xc2\xd7\x18\x02\x08\x03\x12\x1f\n\x13RECIPIENT_NOT_FOUND\x10\x0c\x1a\x06\xc2\xd7\x18\x02\x08\x05\x12&\n\x1a\x43ONTRIBUTION_STATE_INVALID\x10\r\x1a\x06\xc2\xd7\x18\x02\x08\t\x12\x19\n\rETAG_MISMATCH\x10\x0e\x1a\x06\xc2\xd7\x18\x02\x08\n\x12\x1e\n\x12MEMBER_NOT_SETTLED\x10\x0f\x1a\x06\xc2\xd7\x18\x02\x08\t\x12#\n\x17\x41PPROVAL_POLICY_INVALID\x10\x10\x1a\x06\xc2\xd7\x18\x02\x08\x03\x12\x1c\n\x10WALLET_NOT_FOUND\x10\x11\x1a\x06\xc2\xd7\x18\x02\x08\x05\x12\x19\n\rWALLET_FROZEN\x10\x12\x1a\x06\xc2\xd7\x18\x02\x08\t\x12\x1e\n\x12\x41MOUNT_NOT_PAYABLE\x10\x13\x1a\x06\xc2\xd7\x18\x02\x08\x03\x12\x1f\n\x13\x41MOUNT_OUT_OF_RANGE\x10\x14\x1a\x06\xc2\xd7\x18\x02\x08\x03\x12\x1b\n\x0f\x41MOUNT_OVERFLOW\x10\x15\x1a\x06\xc2\xd7\x18\x02\x08\x0b\x12\x1e\n\x12RAIL_NOT_AVAILABLE\x10\x16\x1a\x06\xc2\xd7\x18\x02\x08\x0c\x12\x19\n\rPHONE_INVALID\x10\x17\x1a\x06\xc2\xd7\x18\x02\x08\x03\x12\x1f\n\x13RECIPIENT_IS_SOURCE\x10\x18\x1a\x06\xc2\xd7\x18\x02\x08\x03\x12\x1f\n\x13TRANSACTION_TOO_OLD\x10\x19\x1a\x06\xc2\xd7\x18\x02\x08\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -64,6 +64,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ERRORREASON'].values_by_name["MEMBER_NOT_SETTLED"]._serialized_options = b'\302\327\030\002\010\t'
   _globals['_ERRORREASON'].values_by_name["APPROVAL_POLICY_INVALID"]._loaded_options = None
   _globals['_ERRORREASON'].values_by_name["APPROVAL_POLICY_INVALID"]._serialized_options = b'\302\327\030\002\010\003'
+  _globals['_ERRORREASON'].values_by_name["WALLET_NOT_FOUND"]._loaded_options = None
+  _globals['_ERRORREASON'].values_by_name["WALLET_NOT_FOUND"]._serialized_options = b'\302\327\030\002\010\005'
+  _globals['_ERRORREASON'].values_by_name["WALLET_FROZEN"]._loaded_options = None
+  _globals['_ERRORREASON'].values_by_name["WALLET_FROZEN"]._serialized_options = b'\302\327\030\002\010\t'
+  _globals['_ERRORREASON'].values_by_name["AMOUNT_NOT_PAYABLE"]._loaded_options = None
+  _globals['_ERRORREASON'].values_by_name["AMOUNT_NOT_PAYABLE"]._serialized_options = b'\302\327\030\002\010\003'
+  _globals['_ERRORREASON'].values_by_name["AMOUNT_OUT_OF_RANGE"]._loaded_options = None
+  _globals['_ERRORREASON'].values_by_name["AMOUNT_OUT_OF_RANGE"]._serialized_options = b'\302\327\030\002\010\003'
+  _globals['_ERRORREASON'].values_by_name["AMOUNT_OVERFLOW"]._loaded_options = None
+  _globals['_ERRORREASON'].values_by_name["AMOUNT_OVERFLOW"]._serialized_options = b'\302\327\030\002\010\013'
+  _globals['_ERRORREASON'].values_by_name["RAIL_NOT_AVAILABLE"]._loaded_options = None
+  _globals['_ERRORREASON'].values_by_name["RAIL_NOT_AVAILABLE"]._serialized_options = b'\302\327\030\002\010\014'
+  _globals['_ERRORREASON'].values_by_name["PHONE_INVALID"]._loaded_options = None
+  _globals['_ERRORREASON'].values_by_name["PHONE_INVALID"]._serialized_options = b'\302\327\030\002\010\003'
+  _globals['_ERRORREASON'].values_by_name["RECIPIENT_IS_SOURCE"]._loaded_options = None
+  _globals['_ERRORREASON'].values_by_name["RECIPIENT_IS_SOURCE"]._serialized_options = b'\302\327\030\002\010\003'
+  _globals['_ERRORREASON'].values_by_name["TRANSACTION_TOO_OLD"]._loaded_options = None
+  _globals['_ERRORREASON'].values_by_name["TRANSACTION_TOO_OLD"]._serialized_options = b'\302\327\030\002\010\t'
   _globals['_ERRORREASON']._serialized_start=90
-  _globals['_ERRORREASON']._serialized_end=640
+  _globals['_ERRORREASON']._serialized_end=916
 # @@protoc_insertion_point(module_scope)

@@ -49,13 +49,31 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     RECIPIENT_NOT_FOUND: _ErrorReason.ValueType  # 12
     """Nobody of this tenant can be paid under this name."""
     CONTRIBUTION_STATE_INVALID: _ErrorReason.ValueType  # 13
-    """The contribution was confirmed or disputed before, or is not in cash."""
+    """The contribution was confirmed before or has failed, is not in cash, or waits for another person than the caller."""
     ETAG_MISMATCH: _ErrorReason.ValueType  # 14
     """The group changed since it was read; read it again."""
     MEMBER_NOT_SETTLED: _ErrorReason.ValueType  # 15
-    """The member still owes or is owed something that must be settled first."""
+    """The member has a contribution or withdrawal under way, or no wallet that they can be paid to; settle that first."""
     APPROVAL_POLICY_INVALID: _ErrorReason.ValueType  # 16
-    """The rules of approval ask for more approvers than the group can have."""
+    """The rules of approval contradict themselves: a quorum of nobody, or steps that do not rise."""
+    WALLET_NOT_FOUND: _ErrorReason.ValueType  # 17
+    """There is no such wallet of the caller."""
+    WALLET_FROZEN: _ErrorReason.ValueType  # 18
+    """The wallet that would pay is frozen."""
+    AMOUNT_NOT_PAYABLE: _ErrorReason.ValueType  # 19
+    """Mobile money takes whole shillings only."""
+    AMOUNT_OUT_OF_RANGE: _ErrorReason.ValueType  # 20
+    """The amount is outside the limits of mobile money."""
+    AMOUNT_OVERFLOW: _ErrorReason.ValueType  # 21
+    """Amount and fee together, or the sum in the wallet, are too large."""
+    RAIL_NOT_AVAILABLE: _ErrorReason.ValueType  # 22
+    """Mobile money is not installed here, or not for this currency."""
+    PHONE_INVALID: _ErrorReason.ValueType  # 23
+    """Mobile money does not reach this phone number."""
+    RECIPIENT_IS_SOURCE: _ErrorReason.ValueType  # 24
+    """The group's wallet cannot pay itself."""
+    TRANSACTION_TOO_OLD: _ErrorReason.ValueType  # 25
+    """It could not be carried out within a day and was given up; nothing moved."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call was refused. Domain `groups.hazina`."""
@@ -87,11 +105,29 @@ CURRENCY_MISMATCH: ErrorReason.ValueType  # 11
 RECIPIENT_NOT_FOUND: ErrorReason.ValueType  # 12
 """Nobody of this tenant can be paid under this name."""
 CONTRIBUTION_STATE_INVALID: ErrorReason.ValueType  # 13
-"""The contribution was confirmed or disputed before, or is not in cash."""
+"""The contribution was confirmed before or has failed, is not in cash, or waits for another person than the caller."""
 ETAG_MISMATCH: ErrorReason.ValueType  # 14
 """The group changed since it was read; read it again."""
 MEMBER_NOT_SETTLED: ErrorReason.ValueType  # 15
-"""The member still owes or is owed something that must be settled first."""
+"""The member has a contribution or withdrawal under way, or no wallet that they can be paid to; settle that first."""
 APPROVAL_POLICY_INVALID: ErrorReason.ValueType  # 16
-"""The rules of approval ask for more approvers than the group can have."""
+"""The rules of approval contradict themselves: a quorum of nobody, or steps that do not rise."""
+WALLET_NOT_FOUND: ErrorReason.ValueType  # 17
+"""There is no such wallet of the caller."""
+WALLET_FROZEN: ErrorReason.ValueType  # 18
+"""The wallet that would pay is frozen."""
+AMOUNT_NOT_PAYABLE: ErrorReason.ValueType  # 19
+"""Mobile money takes whole shillings only."""
+AMOUNT_OUT_OF_RANGE: ErrorReason.ValueType  # 20
+"""The amount is outside the limits of mobile money."""
+AMOUNT_OVERFLOW: ErrorReason.ValueType  # 21
+"""Amount and fee together, or the sum in the wallet, are too large."""
+RAIL_NOT_AVAILABLE: ErrorReason.ValueType  # 22
+"""Mobile money is not installed here, or not for this currency."""
+PHONE_INVALID: ErrorReason.ValueType  # 23
+"""Mobile money does not reach this phone number."""
+RECIPIENT_IS_SOURCE: ErrorReason.ValueType  # 24
+"""The group's wallet cannot pay itself."""
+TRANSACTION_TOO_OLD: ErrorReason.ValueType  # 25
+"""It could not be carried out within a day and was given up; nothing moved."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

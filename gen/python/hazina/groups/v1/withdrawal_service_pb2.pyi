@@ -51,6 +51,8 @@ class Withdrawal(_message.Message):
         """Paid."""
         FAILED: Withdrawal._State.ValueType  # 8
         """The payout did not happen; the money is back."""
+        REVERSED: Withdrawal._State.ValueType  # 9
+        """Staff undid the payout."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Where it stands."""
@@ -73,6 +75,8 @@ class Withdrawal(_message.Message):
     """Paid."""
     FAILED: Withdrawal.State.ValueType  # 8
     """The payout did not happen; the money is back."""
+    REVERSED: Withdrawal.State.ValueType  # 9
+    """Staff undid the payout."""
 
     ID_FIELD_NUMBER: _builtins.int
     GROUP_ID_FIELD_NUMBER: _builtins.int
@@ -85,6 +89,7 @@ class Withdrawal(_message.Message):
     APPROVALS_NEEDED_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    FAILURE_REASON_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7; also the id of the transaction."""
     group_id: _builtins.str
@@ -96,7 +101,9 @@ class Withdrawal(_message.Message):
     state: Global___Withdrawal.State.ValueType
     """Where it stands."""
     approvals_needed: _builtins.int
-    """How many approvals it needs."""
+    """How many approvals it needs, as owners and admins are now; zero for what a member takes along who leaves."""
+    failure_reason: _builtins.str
+    """Why it failed: a value of ErrorReason here or in payments; empty otherwise."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """How much."""
@@ -107,7 +114,7 @@ class Withdrawal(_message.Message):
 
     @_builtins.property
     def approvals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Approval]:
-        """What owners and admins said, oldest first."""
+        """What owners and admins said, oldest first. What was said by people who may not approve any more does not count, and is left out."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -131,10 +138,11 @@ class Withdrawal(_message.Message):
         approvals_needed: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        failure_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "create_time", b"create_time", "destination", b"destination", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "approvals", b"approvals", "approvals_needed", b"approvals_needed", "create_time", b"create_time", "destination", b"destination", "expire_time", b"expire_time", "group_id", b"group_id", "id", b"id", "reason", b"reason", "requester_id", b"requester_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "approvals", b"approvals", "approvals_needed", b"approvals_needed", "create_time", b"create_time", "destination", b"destination", "expire_time", b"expire_time", "failure_reason", b"failure_reason", "group_id", b"group_id", "id", b"id", "reason", b"reason", "requester_id", b"requester_id", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -105,14 +105,14 @@ class WithdrawalServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RejectWithdrawal(self, request, context):
-        """An owner or admin says no, which ends it and releases the money.
+        """An owner or admin says no, which ends it and releases the money. Also after having said yes, while it was not executed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExecuteWithdrawal(self, request, context):
-        """The requester has an approved withdrawal paid, once.
+        """The requester has an approved withdrawal paid, once. A fee of the payout is taken from the group's wallet on top of the amount.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

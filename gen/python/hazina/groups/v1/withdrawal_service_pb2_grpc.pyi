@@ -42,9 +42,9 @@ class WithdrawalServiceStub:
     ApproveWithdrawal: _grpc.UnaryUnaryMultiCallable[_withdrawal_service_pb2.ApproveWithdrawalRequest, _withdrawal_service_pb2.ApproveWithdrawalResponse]
     """An owner or admin says yes."""
     RejectWithdrawal: _grpc.UnaryUnaryMultiCallable[_withdrawal_service_pb2.RejectWithdrawalRequest, _withdrawal_service_pb2.RejectWithdrawalResponse]
-    """An owner or admin says no, which ends it and releases the money."""
+    """An owner or admin says no, which ends it and releases the money. Also after having said yes, while it was not executed."""
     ExecuteWithdrawal: _grpc.UnaryUnaryMultiCallable[_withdrawal_service_pb2.ExecuteWithdrawalRequest, _withdrawal_service_pb2.ExecuteWithdrawalResponse]
-    """The requester has an approved withdrawal paid, once."""
+    """The requester has an approved withdrawal paid, once. A fee of the payout is taken from the group's wallet on top of the amount."""
     CancelWithdrawal: _grpc.UnaryUnaryMultiCallable[_withdrawal_service_pb2.CancelWithdrawalRequest, _withdrawal_service_pb2.CancelWithdrawalResponse]
     """The requester takes a waiting or approved withdrawal back, which releases the money."""
 
@@ -62,9 +62,9 @@ class WithdrawalServiceAsyncStub(WithdrawalServiceStub):
     ApproveWithdrawal: _aio.UnaryUnaryMultiCallable[_withdrawal_service_pb2.ApproveWithdrawalRequest, _withdrawal_service_pb2.ApproveWithdrawalResponse]  # type: ignore[assignment]
     """An owner or admin says yes."""
     RejectWithdrawal: _aio.UnaryUnaryMultiCallable[_withdrawal_service_pb2.RejectWithdrawalRequest, _withdrawal_service_pb2.RejectWithdrawalResponse]  # type: ignore[assignment]
-    """An owner or admin says no, which ends it and releases the money."""
+    """An owner or admin says no, which ends it and releases the money. Also after having said yes, while it was not executed."""
     ExecuteWithdrawal: _aio.UnaryUnaryMultiCallable[_withdrawal_service_pb2.ExecuteWithdrawalRequest, _withdrawal_service_pb2.ExecuteWithdrawalResponse]  # type: ignore[assignment]
-    """The requester has an approved withdrawal paid, once."""
+    """The requester has an approved withdrawal paid, once. A fee of the payout is taken from the group's wallet on top of the amount."""
     CancelWithdrawal: _aio.UnaryUnaryMultiCallable[_withdrawal_service_pb2.CancelWithdrawalRequest, _withdrawal_service_pb2.CancelWithdrawalResponse]  # type: ignore[assignment]
     """The requester takes a waiting or approved withdrawal back, which releases the money."""
 
@@ -109,7 +109,7 @@ class WithdrawalServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _withdrawal_service_pb2.RejectWithdrawalRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_withdrawal_service_pb2.RejectWithdrawalResponse, _abc.Awaitable[_withdrawal_service_pb2.RejectWithdrawalResponse]]:
-        """An owner or admin says no, which ends it and releases the money."""
+        """An owner or admin says no, which ends it and releases the money. Also after having said yes, while it was not executed."""
 
     @_abc_1.abstractmethod
     def ExecuteWithdrawal(
@@ -117,7 +117,7 @@ class WithdrawalServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _withdrawal_service_pb2.ExecuteWithdrawalRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_withdrawal_service_pb2.ExecuteWithdrawalResponse, _abc.Awaitable[_withdrawal_service_pb2.ExecuteWithdrawalResponse]]:
-        """The requester has an approved withdrawal paid, once."""
+        """The requester has an approved withdrawal paid, once. A fee of the payout is taken from the group's wallet on top of the amount."""
 
     @_abc_1.abstractmethod
     def CancelWithdrawal(

@@ -174,3 +174,71 @@ class CreateGroupPayoutResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateGroupPayoutResponse: _TypeAlias = CreateGroupPayoutResponse  # noqa: Y015
+
+@_typing.final
+class PreviewGroupPayoutRequest(_message.Message):
+    """A payout to look at."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    GROUP_WALLET_ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    DESTINATION_WALLET_ID_FIELD_NUMBER: _builtins.int
+    MOBILE_MONEY_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """Tenant."""
+    group_wallet_id: _builtins.str
+    """The group's wallet."""
+    destination_wallet_id: _builtins.str
+    """A wallet of the tenant."""
+    @_builtins.property
+    def amount(self) -> _money_pb2.Money:
+        """More than zero, in the currency of the group."""
+
+    @_builtins.property
+    def mobile_money(self) -> _payment_service_pb2.MobileMoney:
+        """A phone with mobile money."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        group_wallet_id: _builtins.str = ...,
+        amount: _money_pb2.Money | None = ...,
+        destination_wallet_id: _builtins.str = ...,
+        mobile_money: _payment_service_pb2.MobileMoney | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "destination", b"destination", "destination_wallet_id", b"destination_wallet_id", "mobile_money", b"mobile_money"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "destination", b"destination", "destination_wallet_id", b"destination_wallet_id", "group_wallet_id", b"group_wallet_id", "mobile_money", b"mobile_money", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_destination: _TypeAlias = _typing.Literal["destination_wallet_id", "mobile_money"]  # noqa: Y015
+    _WhichOneofArgType_destination: _TypeAlias = _typing.Literal["destination", b"destination"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_destination) -> _WhichOneofReturnType_destination | None: ...
+
+Global___PreviewGroupPayoutRequest: _TypeAlias = PreviewGroupPayoutRequest  # noqa: Y015
+
+@_typing.final
+class PreviewGroupPayoutResponse(_message.Message):
+    """What the payout would cost."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def fee(self) -> _money_pb2.Money:
+        """What the group would pay on top of the amount."""
+
+    def __init__(
+        self,
+        *,
+        fee: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fee", b"fee"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fee", b"fee"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewGroupPayoutResponse: _TypeAlias = PreviewGroupPayoutResponse  # noqa: Y015

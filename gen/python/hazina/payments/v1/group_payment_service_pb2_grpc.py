@@ -40,6 +40,11 @@ class GroupPaymentServiceStub:
                 request_serializer=hazina_dot_payments_dot_v1_dot_group__payment__service__pb2.CreateContributionRequest.SerializeToString,
                 response_deserializer=hazina_dot_payments_dot_v1_dot_group__payment__service__pb2.CreateContributionResponse.FromString,
                 _registered_method=True)
+        self.PreviewGroupPayout = channel.unary_unary(
+                '/hazina.payments.v1.GroupPaymentService/PreviewGroupPayout',
+                request_serializer=hazina_dot_payments_dot_v1_dot_group__payment__service__pb2.PreviewGroupPayoutRequest.SerializeToString,
+                response_deserializer=hazina_dot_payments_dot_v1_dot_group__payment__service__pb2.PreviewGroupPayoutResponse.FromString,
+                _registered_method=True)
         self.CreateGroupPayout = channel.unary_unary(
                 '/hazina.payments.v1.GroupPaymentService/CreateGroupPayout',
                 request_serializer=hazina_dot_payments_dot_v1_dot_group__payment__service__pb2.CreateGroupPayoutRequest.SerializeToString,
@@ -58,8 +63,15 @@ class GroupPaymentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PreviewGroupPayout(self, request, context):
+        """What a payout would cost, and whether it could be carried out at all. Nothing is kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateGroupPayout(self, request, context):
-        """The group pays out what it held, to a wallet or by mobile money.
+        """The group pays out what it held, to a wallet or by mobile money. The fee is taken on top. The hold of a refused payout stands.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -72,6 +84,11 @@ def add_GroupPaymentServiceServicer_to_server(servicer, server):
                     servicer.CreateContribution,
                     request_deserializer=hazina_dot_payments_dot_v1_dot_group__payment__service__pb2.CreateContributionRequest.FromString,
                     response_serializer=hazina_dot_payments_dot_v1_dot_group__payment__service__pb2.CreateContributionResponse.SerializeToString,
+            ),
+            'PreviewGroupPayout': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewGroupPayout,
+                    request_deserializer=hazina_dot_payments_dot_v1_dot_group__payment__service__pb2.PreviewGroupPayoutRequest.FromString,
+                    response_serializer=hazina_dot_payments_dot_v1_dot_group__payment__service__pb2.PreviewGroupPayoutResponse.SerializeToString,
             ),
             'CreateGroupPayout': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateGroupPayout,
@@ -107,6 +124,33 @@ class GroupPaymentService:
             '/hazina.payments.v1.GroupPaymentService/CreateContribution',
             hazina_dot_payments_dot_v1_dot_group__payment__service__pb2.CreateContributionRequest.SerializeToString,
             hazina_dot_payments_dot_v1_dot_group__payment__service__pb2.CreateContributionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewGroupPayout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hazina.payments.v1.GroupPaymentService/PreviewGroupPayout',
+            hazina_dot_payments_dot_v1_dot_group__payment__service__pb2.PreviewGroupPayoutRequest.SerializeToString,
+            hazina_dot_payments_dot_v1_dot_group__payment__service__pb2.PreviewGroupPayoutResponse.FromString,
             options,
             channel_credentials,
             insecure,

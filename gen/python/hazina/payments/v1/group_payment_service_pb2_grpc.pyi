@@ -35,8 +35,10 @@ class GroupPaymentServiceStub:
     def __new__(cls, channel: _aio.Channel) -> GroupPaymentServiceAsyncStub: ...
     CreateContribution: _grpc.UnaryUnaryMultiCallable[_group_payment_service_pb2.CreateContributionRequest, _group_payment_service_pb2.CreateContributionResponse]
     """A member pays into the group, from a wallet or by mobile money."""
+    PreviewGroupPayout: _grpc.UnaryUnaryMultiCallable[_group_payment_service_pb2.PreviewGroupPayoutRequest, _group_payment_service_pb2.PreviewGroupPayoutResponse]
+    """What a payout would cost, and whether it could be carried out at all. Nothing is kept."""
     CreateGroupPayout: _grpc.UnaryUnaryMultiCallable[_group_payment_service_pb2.CreateGroupPayoutRequest, _group_payment_service_pb2.CreateGroupPayoutResponse]
-    """The group pays out what it held, to a wallet or by mobile money."""
+    """The group pays out what it held, to a wallet or by mobile money. The fee is taken on top. The hold of a refused payout stands."""
 
 @_typing.type_check_only
 class GroupPaymentServiceAsyncStub(GroupPaymentServiceStub):
@@ -45,8 +47,10 @@ class GroupPaymentServiceAsyncStub(GroupPaymentServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateContribution: _aio.UnaryUnaryMultiCallable[_group_payment_service_pb2.CreateContributionRequest, _group_payment_service_pb2.CreateContributionResponse]  # type: ignore[assignment]
     """A member pays into the group, from a wallet or by mobile money."""
+    PreviewGroupPayout: _aio.UnaryUnaryMultiCallable[_group_payment_service_pb2.PreviewGroupPayoutRequest, _group_payment_service_pb2.PreviewGroupPayoutResponse]  # type: ignore[assignment]
+    """What a payout would cost, and whether it could be carried out at all. Nothing is kept."""
     CreateGroupPayout: _aio.UnaryUnaryMultiCallable[_group_payment_service_pb2.CreateGroupPayoutRequest, _group_payment_service_pb2.CreateGroupPayoutResponse]  # type: ignore[assignment]
-    """The group pays out what it held, to a wallet or by mobile money."""
+    """The group pays out what it held, to a wallet or by mobile money. The fee is taken on top. The hold of a refused payout stands."""
 
 class GroupPaymentServiceServicer(metaclass=_abc_1.ABCMeta):
     """Contributions and payouts. The id of the transaction is made by the caller, so repeating a call is harmless."""
@@ -60,11 +64,19 @@ class GroupPaymentServiceServicer(metaclass=_abc_1.ABCMeta):
         """A member pays into the group, from a wallet or by mobile money."""
 
     @_abc_1.abstractmethod
+    def PreviewGroupPayout(
+        self,
+        request: _group_payment_service_pb2.PreviewGroupPayoutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_group_payment_service_pb2.PreviewGroupPayoutResponse, _abc.Awaitable[_group_payment_service_pb2.PreviewGroupPayoutResponse]]:
+        """What a payout would cost, and whether it could be carried out at all. Nothing is kept."""
+
+    @_abc_1.abstractmethod
     def CreateGroupPayout(
         self,
         request: _group_payment_service_pb2.CreateGroupPayoutRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_group_payment_service_pb2.CreateGroupPayoutResponse, _abc.Awaitable[_group_payment_service_pb2.CreateGroupPayoutResponse]]:
-        """The group pays out what it held, to a wallet or by mobile money."""
+        """The group pays out what it held, to a wallet or by mobile money. The fee is taken on top. The hold of a refused payout stands."""
 
 def add_GroupPaymentServiceServicer_to_server(servicer: GroupPaymentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

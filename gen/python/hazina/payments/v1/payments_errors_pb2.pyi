@@ -76,6 +76,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The provider paid after it had said no, or paid more than asked, and the wallet did not cover it; what is missing is owed."""
     REVERSAL_PROPOSED: _ErrorReason.ValueType  # 26
     """A case that exists only because somebody proposed to undo a completed transaction."""
+    TRANSACTION_EXISTS: _ErrorReason.ValueType  # 27
+    """The id belongs to a transaction with other content."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call was refused or a transaction failed. Domain `payments.hazina`."""
@@ -134,4 +136,6 @@ PROVIDER_LATE_SUCCESS: ErrorReason.ValueType  # 25
 """The provider paid after it had said no, or paid more than asked, and the wallet did not cover it; what is missing is owed."""
 REVERSAL_PROPOSED: ErrorReason.ValueType  # 26
 """A case that exists only because somebody proposed to undo a completed transaction."""
+TRANSACTION_EXISTS: ErrorReason.ValueType  # 27
+"""The id belongs to a transaction with other content."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

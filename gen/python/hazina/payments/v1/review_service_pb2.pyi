@@ -570,7 +570,7 @@ class FeeSchedule(_message.Message):
     rail: _builtins.str
     """Rail, such as `mpesa`; empty for movements inside."""
     kind: _transaction_pb2.Transaction.Kind.ValueType
-    """DEPOSIT, TRANSFER or WITHDRAWAL."""
+    """DEPOSIT, TRANSFER, WITHDRAWAL, CONTRIBUTION or GROUP_PAYOUT."""
     currency: _builtins.str
     """ISO 4217 code, or BTC."""
     @_builtins.property

@@ -1,0 +1,1 @@
+"""Typed calls to other services, and the links of invitations."""
