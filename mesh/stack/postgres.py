@@ -143,8 +143,14 @@ class EmbeddedPostgres:
 
     def _choose_place(self) -> None:
         """As root: decide once whether `nobody` can work below `folder`; else note a place where they can."""
-        if (self.folder / "place").exists() and self.place.is_dir():
-            return
+        note = self.folder / "place"
+        if note.exists():
+            if self.place.is_dir():
+                return
+            raise StackError(
+                f"The database that lay in {self.place} is gone. Bring it back; "
+                f"or, to begin with an empty one, remove {note}."
+            )
         if (self.folder / "data" / "PG_VERSION").exists():
             return  # data that was reachable once stays where it is
         if children.others_can_enter(self.folder.parent) and children.others_can_enter(
@@ -164,7 +170,7 @@ class EmbeddedPostgres:
                     symlinks=True,
                     ignore=shutil.ignore_patterns("*.a", "pkgconfig", "pgxs", "include"),
                 )
-        write_atomically(self.folder / "place", f"{place}\n")
+        write_atomically(note, f"{place}\n")
 
     def _initialize(self) -> None:
         """Make the data folder under another name first: a start that is killed meanwhile leaves nothing half made."""

@@ -16,6 +16,7 @@ import redis
 
 from mesh.stack import children
 from mesh.stack.database import bootstrap, login_role, owner_role, role_url
+from mesh.stack.home import StackError
 from mesh.stack.postgres import EmbeddedPostgres
 from mesh.stack.valkey import EmbeddedValkey
 
@@ -110,6 +111,15 @@ def test_root_in_a_private_folder_places_the_data_where_nobody_can_go(tmp_path: 
     finally:
         server.destroy()
     assert not place.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to hand Postgres to another user")
+def test_a_database_that_vanished_is_told_and_not_replaced_by_an_empty_one(tmp_path: Path) -> None:
+    server = EmbeddedPostgres(tmp_path / "server", free_port(), "secret")
+    server.folder.mkdir()
+    (server.folder / "place").write_text(f"{tmp_path / 'gone'}\n")
+    with pytest.raises(StackError, match="is gone"):
+        server.prepare()
 
 
 def test_a_first_start_that_was_killed_begins_again(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`hazina new-service loans` in a copy of the clone: generated, tested, started, healthy, with nothing written by hand."""
+"""`hazina new-service orchards` in a copy of the clone: generated, tested, started, healthy, with nothing written by hand."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ def test_a_new_service_is_healthy_in_the_mesh_and_passes_its_own_tests() -> None
     (root / ".venv").symlink_to(Path(sys.executable).parents[1])
     clone = Clone(folder / "home", free_base(), root=root)
     try:
-        clone.run("new-service", "loans")
+        clone.run("new-service", "orchards")
         python(root, "-m", "mesh.contract", "gen")
         for kind in ("unit", "contract", "integration"):
-            python(root, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/{kind}/loans")
+            python(root, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/{kind}/orchards")
         clone.run("up")
         parts = json.loads(clone.run("status", "--json"))["parts"]
-        assert {"loans": "ready"}.items() <= {p["name"]: p["phase"] for p in parts}.items()
+        assert {"orchards": "ready"}.items() <= {p["name"]: p["phase"] for p in parts}.items()
         told = clone.run(
-            "call", "LoansService/CreateNote", '{"text": "karibu"}', "--token", "x", status=1
+            "call", "OrchardsService/CreateNote", '{"text": "karibu"}', "--token", "x", status=1
         )
         assert "UNAUTHENTICATED" in told, "the edge has a route to it"
     finally:
