@@ -12,7 +12,8 @@ from tests.house.tree import ROOT, files, python_files
 # The one table with values for the development profile, and the parts that make or fake things for it.
 DEVELOPMENT = ("mesh/stack/", "simulators/", "tests/", "bench/")
 _SECRET_NAME = re.compile(
-    r"(PASSWORD|PASSKEY|SECRET(?!ARY)|PRIVATE_KEY|API_KEY|CONSUMER_KEY|CREDENTIAL|PEPPER)", re.IGNORECASE
+    r"(PASSWORD|PASSKEY|SECRET(?!ARY)|PRIVATE_KEY|API_KEY|CONSUMER_KEY|CREDENTIAL|PEPPER)",
+    re.IGNORECASE,
 )
 _KEY_BLOCK = re.compile("-----BEGIN " + r"([A-Z]+ )?PRIVATE KEY-----")
 _HOME_FOLDER = re.compile(r"(?<![\w./~$}-])/(home|Users)/(?!nobody\b)[a-z][\w.-]*/")

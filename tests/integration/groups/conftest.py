@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -22,10 +23,12 @@ from hazina.groups.v1 import (
 )
 from hazina.groups.v1.group_pb2 import Group, Role
 from hazina.groups.v1.withdrawal_service_pb2 import Withdrawal
-from hazina.payments.v1 import group_payment_service_pb2_grpc
+from hazina.payments.v1 import group_payment_service_pb2_grpc, hook_service_pb2_grpc
 from hazina.wallet.v1 import ledger_service_pb2_grpc
 from services.groups import app, config
 from services.kit import refusals
+from services.payments import app as payments_app
+from services.payments import config as payments_config
 from services.wallet import app as wallet_app
 from tests.factories.groups import (
     PUBLIC_URL,
@@ -163,9 +166,10 @@ class Village:
             await admin.close()
 
 
-async def patiently(make: Any, seconds: float = 60) -> Any:
-    """Repeat a call with its key for as long as some part is too busy."""
+async def patiently(make: Any, seconds: float = 150) -> Any:
+    """Repeat a call with its key, as clients do: with growing pauses, for as long as some part is too busy."""
     deadline = asyncio.get_running_loop().time() + seconds
+    pause = 0.5
     while True:
         try:
             return await make()
@@ -178,12 +182,15 @@ async def patiently(make: Any, seconds: float = 60) -> Any:
             )
             if error.code() not in busy or asyncio.get_running_loop().time() > deadline:
                 raise
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(pause * (0.5 + random.random()))
+            pause = min(2 * pause, 8.0)
 
 
-@pytest.fixture
-async def village(harness: Harness, simulator: Simulator) -> AsyncIterator[Village]:
-    """All services run, with their relays, consumers and jobs."""
+@asynccontextmanager
+async def all_services(
+    harness: Harness, simulator: Simulator, *, background: bool
+) -> AsyncIterator[Village]:
+    """All services run, with or without their relays, consumers and jobs."""
     directory, messages = AddressedDirectory(), FakeMessages()
     ledger = Through(ledger_service_pb2_grpc.LedgerServiceStub)
     payments = Through(group_payment_service_pb2_grpc.GroupPaymentServiceStub)
@@ -194,20 +201,45 @@ async def village(harness: Harness, simulator: Simulator) -> AsyncIterator[Villa
         "hazina.comms.v1.MessageService": messages,
     }
     async with AsyncExitStack() as stack:
-        wallet = await stack.enter_async_context(
-            harness.service("wallet", wallet_app.build, background=False)
-        )
-        ledger.running = wallet
-        await stack.enter_async_context(harness.peers(peers))
-        mesh = Mesh(harness, simulator, wallet, directory, free_port())
-        await stack.enter_async_context(hook_listener(mesh.hooks, mesh.hook_port))
-        payments.running = await stack.enter_async_context(mesh.payments())
-        running = await stack.enter_async_context(
+        enter = stack.enter_async_context
+        ledger.running = await enter(harness.service("wallet", wallet_app.build, background=False))
+        await enter(harness.peers(peers))
+        mesh = Mesh(harness, simulator, ledger.running, directory, free_port())
+        await enter(hook_listener(mesh.hooks, mesh.hook_port))
+        payments.running = await enter(
             harness.service(
-                "groups", app.build, config.load, variables={"HAZINA_PUBLIC_URL": PUBLIC_URL}
+                "payments",
+                payments_app.build,
+                payments_config.load,
+                variables=mesh.variables(),
+                background=background,
+            )
+        )
+        mesh.hooks.append(payments.running.stub(hook_service_pb2_grpc.HookServiceStub))
+        variables = {"HAZINA_PUBLIC_URL": PUBLIC_URL}
+        running = await enter(
+            harness.service(
+                "groups", app.build, config.load, variables=variables, background=background
             )
         )
         yield Village(mesh, running, messages)
+
+
+@pytest.fixture
+async def village(harness: Harness, simulator: Simulator) -> AsyncIterator[Village]:
+    """All services with all that they do by themselves."""
+    async with all_services(harness, simulator, background=True) as village:
+        yield village
+
+
+@pytest.fixture
+async def quiet_village(
+    harness: Harness,
+    simulator: Simulator,
+) -> AsyncIterator[Village]:
+    """All services, which do nothing by themselves: one process is little for three services and a crowd."""
+    async with all_services(harness, simulator, background=False) as village:
+        yield village
 
 
 _phones = iter(range(20_000_000, 100_000_000))

@@ -234,7 +234,8 @@ async def test_a_person_without_an_account_is_sent_the_link_once(village: Villag
 
 
 @pytest.mark.slow
-async def test_two_hundred_contributions_at_once_end_exact(village: Village) -> None:
+async def test_two_hundred_contributions_at_once_end_exact(quiet_village: Village) -> None:
+    village = quiet_village
     asha = await village.person("Asha")
     group = await village.group(asha)
     await village.mesh.move("EXTERNAL:opening", str(village.wallets[asha.id]), 1_000)
