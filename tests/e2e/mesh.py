@@ -236,7 +236,7 @@ _OPTIONS = [
     # Each test has connections of its own; a pool that outlives a killed Envoy waits too long before it dials again.
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 5000),  # in truth how long a handshake may take
     ("grpc.max_reconnect_backoff_ms", 500),
     ("grpc.enable_retries", 0),
 ]
