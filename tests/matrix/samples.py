@@ -171,9 +171,17 @@ def _fill(message: Message, field: FieldDescriptor, choice: int) -> None:
         if allowed:
             setattr(message, field.name, allowed[0])
         elif 0 in asked.enum.not_in:
-            setattr(message, field.name, 1)
+            setattr(message, field.name, _first_allowed(field, set(asked.enum.not_in)))
+    elif field.type in (_INT32, _INT64):
+        limits = asked.int32 if field.type == _INT32 else asked.int64
+        setattr(message, field.name, max(limits.gte, limits.gt + 1 if limits.HasField("gt") else 0))
     elif field.type == _STRING:
         setattr(message, field.name, good_text(field, asked.string))
+
+
+def _first_allowed(field: FieldDescriptor, refused: set[int]) -> int:
+    assert field.enum_type is not None, f"{field.full_name} is no enum"
+    return next(value.number for value in field.enum_type.values if value.number not in refused)
 
 
 def _set_good(message: Message, field: FieldDescriptor, choice: int) -> None:
